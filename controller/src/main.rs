@@ -1,2 +1,2 @@
-//! Skeleton.
+//! `operator`, the binary.
 fn main() {}

@@ -1,0 +1,256 @@
+//! Where commands run: an isolated container beside the broken system.
+//!
+//! [`SandboxProvider`] makes and removes containers, [`Sandbox`] runs commands in one of them. The
+//! real part is Docker with the supervisor inside; the fake runs a closure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::session::SessionId;
+
+/// Why a sandbox could not be had or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine does not answer; the same call may succeed later.
+    #[error("the Docker engine is unavailable: {reason}")]
+    EngineUnavailable {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The compose project has no container and no network on this engine.
+    #[error("the compose project {project:?} has no networks on this engine: is it up? (`docker compose -p {project} up -d`)")]
+    ProjectNotRunning {
+        /// The project.
+        project: String,
+    },
+    /// The agent's image is not on the engine and cannot be pulled.
+    #[error("the agent's image {image:?} is not on the engine and could not be pulled: {reason}")]
+    ImageMissing {
+        /// The image.
+        image: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The supervisor in the container is gone, silent, or does not speak the protocol.
+    #[error("the agent's container is lost: {reason}")]
+    Lost {
+        /// What was seen.
+        reason: String,
+    },
+    /// The engine refused for a reason that will not go away by itself.
+    #[error("the Docker engine refused: {0}")]
+    Refused(String),
+}
+
+impl SandboxError {
+    /// Whether waiting may help without anybody changing the Incident or the Subject.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::EngineUnavailable { .. } | Self::ProjectNotRunning { .. } | Self::ImageMissing { .. })
+    }
+
+    /// The reason as a condition has it, also for metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::EngineUnavailable { .. } => "EngineUnavailable",
+            Self::ProjectNotRunning { .. } => "ProjectNotRunning",
+            Self::ImageMissing { .. } => "ImageMissing",
+            Self::Lost { .. } => "SandboxLost",
+            Self::Refused(_) => "EngineRefused",
+        }
+    }
+}
+
+/// What a session wants of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxRequest {
+    /// The session, for names and labels.
+    pub session: SessionId,
+    /// `namespace/name` of the Subject, for labels.
+    pub subject: String,
+    /// The compose project on whose networks the container stands.
+    pub project: String,
+    /// The agent's image.
+    pub image: String,
+    /// Limits of the container.
+    pub limits: ContainerLimits,
+    /// After this long the supervisor ends by itself, whatever became of the controller.
+    pub wall_limit: Duration,
+}
+
+/// Limits of the agent's container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ContainerLimits {
+    /// Memory in bytes, swap included.
+    pub memory_bytes: u64,
+    /// CPUs in thousandths.
+    pub cpu_millis: u32,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+impl Default for ContainerLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 1 << 30, cpu_millis: 1000, pids: 512 }
+    }
+}
+
+/// What was found to be there before anything is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxPlan {
+    /// The request that it answers.
+    pub request: SandboxRequest,
+    /// The image, by id.
+    pub image_id: String,
+    /// Ids and names of the project's networks.
+    pub networks: Vec<NetworkRef>,
+}
+
+/// A network of the subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRef {
+    /// Full id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+}
+
+/// A session's things that stand on the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The session by its label.
+    pub session: SessionId,
+    /// The container's id.
+    pub container: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Makes and removes sandboxes. Every call is bounded in time.
+#[async_trait]
+pub trait SandboxProvider: Send + Sync + 'static {
+    /// Looks whether everything is there, and makes nothing. Milliseconds.
+    async fn preflight(&self, request: &SandboxRequest) -> Result<SandboxPlan, SandboxError>;
+
+    /// Makes and starts the container, and waits for the supervisor's hello. If one stands there
+    /// already for this session it is taken over.
+    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError>;
+
+    /// Removes all that this session has on the engine; nothing there is fine.
+    async fn remove(&self, session: &SessionId) -> Result<(), SandboxError>;
+
+    /// All sandboxes of this installation on the engine.
+    async fn list(&self) -> Result<Vec<Leftover>, SandboxError>;
+}
+
+/// A running sandbox.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// The container's name, for people.
+    fn name(&self) -> &str;
+
+    /// Runs one command to its end. Start is idempotent by `seq`: a second start of the same number
+    /// is refused by the supervisor, and its outcome asked for instead. Dropping the future does not
+    /// kill the command; [`Sandbox::kill`] does.
+    async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError>;
+
+    /// Kills the command `seq` and its process group, if it still runs.
+    async fn kill(&self, seq: i64) -> Result<(), SandboxError>;
+}
+
+/// A command to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The number of its `tool_call` entry.
+    pub seq: i64,
+    /// Text for `bash -c`.
+    pub command: String,
+    /// After this long its process group is killed.
+    pub timeout: Duration,
+    /// Where output goes while it runs; best effort, dropped when full.
+    pub live: Option<mpsc::Sender<OutputChunk>>,
+}
+
+/// A piece of output while a command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputChunk {
+    /// The command's `seq`.
+    pub seq: i64,
+    /// Which stream.
+    pub stream: OutputStream,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+/// Standard output or standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CommandEnd {
+    /// The main process exited.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// It died of a signal that the supervisor did not send.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The limit passed; the supervisor killed its process group.
+    TimedOut,
+    /// Killed on the controller's order.
+    Killed,
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandResult {
+    /// How it ended.
+    pub end: CommandEnd,
+    /// How long it ran, by the supervisor's monotonic clock.
+    pub duration: Duration,
+    /// Standard output.
+    pub stdout: CapturedStream,
+    /// Standard error.
+    pub stderr: CapturedStream,
+}
+
+/// A stream of output, bounded: all of it up to the cap, else its first and its last bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CapturedStream {
+    /// The first bytes.
+    pub head: Vec<u8>,
+    /// The last bytes, empty unless `total` is more than what was kept.
+    pub tail: Vec<u8>,
+    /// All bytes that were written.
+    pub total: u64,
+}
+
+impl CapturedStream {
+    /// Bytes that were dropped between head and tail.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.total.saturating_sub((self.head.len() + self.tail.len()) as u64)
+    }
+}

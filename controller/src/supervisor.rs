@@ -1,0 +1,1 @@
+//! The seat inside the container.
