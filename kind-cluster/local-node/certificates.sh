@@ -29,6 +29,12 @@ Y
 }
 
 certificates() {
+  make_certificates
+  local user
+  for user in admin controller-manager scheduler kubelet proxy; do kubeconfig $user "$DIR/$user.kubeconfig"; done
+}
+
+make_certificates() {
   # Complete and good for another day? A run that was cut off leaves no folder of this name.
   if openssl x509 -checkend 86400 -noout -in "$DIR/pki/ca.crt" >/dev/null 2>&1; then return 0; fi
   rm -rf "$DIR/pki" "$DIR/pki.new"
@@ -50,6 +56,4 @@ certificates() {
     openssl ec -in sa.key -pubout -out sa.pub
   ) 2>"$DIR/log/openssl.log" || { cat "$DIR/log/openssl.log" >&2; die "openssl could not make the certificates"; }
   mv "$DIR/pki.new" "$DIR/pki"
-  local user
-  for user in admin controller-manager scheduler kubelet proxy; do kubeconfig $user "$DIR/$user.kubeconfig"; done
 }

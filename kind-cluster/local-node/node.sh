@@ -31,6 +31,7 @@ clusterDomain: cluster.local
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 imageGCHighThresholdPercent: 100   # nothing could be pulled again
 podLogsDir: $DIR/podlogs
+volumePluginDir: $DIR/kubelet/volume-plugins
 Y
   component kubelet "$BIN" kubelet --config="$DIR/kubelet.yaml" --kubeconfig="$DIR/kubelet.kubeconfig" --hostname-override=$NODE \
     --node-ip=$IP --root-dir="$DIR/kubelet" --cert-dir="$DIR/kubelet/pki"
@@ -85,7 +86,8 @@ Y
   component provisioner "$BIN" provisioner --kubeconfig="$DIR/admin.kubeconfig" --storage-class=standard --root="$DIR/volumes"
 }
 
-node_ready() { admin get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
+# The second half alone may be what an earlier kubelet reported.
+node_ready() { curl -fsS http://127.0.0.1:10248/healthz && admin get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
 
 node() {
   save_sysctls

@@ -18,6 +18,8 @@ state = "$DIR/containerd-state"
   address = "$SOCKET"
 [plugins."io.containerd.internal.v1.opt"]
   path = "$DIR/opt"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "$PAUSE"
 [plugins."io.containerd.cri.v1.runtime"]

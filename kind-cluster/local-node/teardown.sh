@@ -61,6 +61,12 @@ remove_links() {
   rm -rf /var/lib/cni/results/$CONTEXT-*
 }
 
+# kubelet's fixed places outside its own folder.
+remove_log_links() {
+  find /var/log/containers -maxdepth 1 -lname "$DIR/*" -delete 2>/dev/null || true
+  rmdir /var/log/containers /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
+}
+
 remove_cgroups() {
   local dir
   find /sys/fs/cgroup -maxdepth 2 -type d \( -name kubepods -o -name k8s.io \) 2>/dev/null | while read -r dir; do
@@ -97,8 +103,9 @@ teardown() {
   remove_rules
   remove_links
   remove_cgroups
+  remove_log_links
   restore_sysctls
   # The images stay (containerd's root), so that the next start need not load them again.
-  rm -rf "$DIR"/{etcd,kubelet,volumes,podlogs,addresses,containerd-state,pid,boot,sysctls,admin.kubeconfig}
+  rm -rf "$DIR"/{etcd,kubelet,volumes,podlogs,addresses,containerd-state,containerd.sock.ttrpc,pid,boot,sysctls,admin.kubeconfig}
   rm -f "$OWNER"
 }
