@@ -7,7 +7,7 @@ KIND_NAME=operator
 # Which one runs, so that `down` and `load` need not guess: "kind" or "local-node".
 CHOICE=$CACHE/cluster
 
-kind_runs() { have kind && kind get clusters 2>/dev/null | grep -qxF "$KIND_NAME"; }
+kind_runs() { have kind && kind get clusters 2>/dev/null | grep -xF "$KIND_NAME" >/dev/null; }
 
 # kind brings its node as an image: useless where that is neither here nor can be pulled.
 kind_has_image() {

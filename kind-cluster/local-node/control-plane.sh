@@ -5,7 +5,7 @@ api_ready() { curl -fsS --max-time 2 --cacert "$DIR/pki/ca.crt" --cert "$DIR/pki
 
 control_plane() {
   local pki=$DIR/pki
-  ip -o addr show dev lo | grep -qF " $IP/32 " || ip addr add "$IP/32" dev lo
+  ip -o addr show dev lo | grep -F " $IP/32 " >/dev/null || ip addr add "$IP/32" dev lo
   mkdir -p "$DIR/etcd"
   ETCD_DIR=$DIR/etcd ETCD_LISTEN=$STORE component apiserver "$BIN" kube-apiserver --etcd-servers=$STORE \
     --bind-address=$IP --advertise-address=$IP --secure-port=$PORT --service-cluster-ip-range=$SERVICES \

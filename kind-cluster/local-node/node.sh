@@ -87,7 +87,7 @@ Y
 }
 
 # The second half alone may be what an earlier kubelet reported.
-node_ready() { curl -fsS http://127.0.0.1:10248/healthz && admin get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
+node_ready() { curl -fsS http://127.0.0.1:10248/healthz && admin get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -x True >/dev/null; }
 
 node() {
   save_sysctls

@@ -41,7 +41,7 @@ Y
 
 # The process that holds a pod's namespaces open: a dozen bytes of C in place of an image from a registry.
 pause_image() {
-  ctr_ images ls -q | grep -qxF "$PAUSE" && return 0
+  ctr_ images ls -q | grep -xF "$PAUSE" >/dev/null && return 0
   local dir
   dir=$(mktemp -d)
   echo '#include <unistd.h>
@@ -58,7 +58,7 @@ load() {
   for image in "$@"; do
     case $image in */*) name=$image ;; *) name=docker.io/library/$image ;; esac
     id=$(docker image inspect --format '{{.Id}}' "$image") || die "no image $image in the local Docker engine"
-    if ctr_ images ls "name==$name" | grep -qF "operator.dev/docker-id=$id"; then continue; fi
+    if ctr_ images ls "name==$name" | grep -F "operator.dev/docker-id=$id" >/dev/null; then continue; fi
     docker save "$image" | ctr_ images import --local - >/dev/null
     ctr_ images label "$name" "operator.dev/docker-id=$id" >/dev/null
     note "loaded $image"

@@ -83,7 +83,7 @@ get() {
 # The suite that has what the oldest supported Debian lacks. Unpacked, not installed: it works without root.
 NEWER=trixie
 
-compose_works() { docker compose version 2>/dev/null | grep -q 'v\?[2-9]\.'; }
+compose_works() { docker compose version 2>/dev/null | grep 'v\?[2-9]\.' >/dev/null; }
 
 compose_from_debian() {
   local dir plugins=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins
