@@ -1,0 +1,5 @@
+//! The Anthropic Messages API.
+
+/// A client of the Messages API.
+#[derive(Debug)]
+pub struct Anthropic;
