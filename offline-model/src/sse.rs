@@ -100,9 +100,10 @@ fn deltas(block: &OutBlock, broken_json: bool) -> Vec<Value> {
         OutBlock::ToolUse { input, .. } => {
             let mut text = input.to_string();
             if broken_json {
-                // A bracket that closes nothing: no parser can take it for a piece that ends early.
+                // A comma and a bracket that closes nothing: even a parser that puts up with what
+                // is not complete cannot make sense of it.
                 text.pop();
-                text.push(']');
+                text.push_str(",]");
             }
             // The real stream begins an input with an empty piece.
             std::iter::once(String::new())
