@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by up, down and load: which of the two kinds of cluster this machine has or can have.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/common.sh"

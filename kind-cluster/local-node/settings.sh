@@ -4,7 +4,7 @@
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/../../scripts/lib/common.sh"
 . "$ROOT/scripts/lib/process.sh"
-. "$ROOT/scripts/lib/debian.sh"
+. "$ROOT/scripts/lib/iptables.sh"
 
 DIR=$CACHE/local-node/state    # certificates, store, volumes, logs of this one cluster
 OWNER=/run/operator-local-node # the machine's mark: who runs the one cluster it can have

@@ -30,31 +30,6 @@ unmount_all() {
   done
 }
 
-# Kubernetes' and CNI's chains, each table in one transaction that names only them, so that what others
-# (Docker's engine) change at the same time is not overwritten.
-remove_rules() {
-  local command table
-  for command in iptables ip6tables; do
-    for table in nat filter mangle raw; do
-      $command -w -t $table -S 2>/dev/null | awk -v table=$table -v pods="${PODS%.*}." '
-        $1 == "-N" && $2 ~ /^(KUBE|CNI)-/ { chain[++n] = $2; next }
-        $1 == "-A" && $2 !~ /^(KUBE|CNI)-/ {
-          mine = 0
-          for (i = 3; i <= NF; i++) if ($(i - 1) == "-j" && $i ~ /^(KUBE|CNI)-/) mine = 1
-          if (mine) { sub(/^-A/, "-D"); rule[++r] = $0 }
-        }
-        END {
-          if (n + r == 0) exit
-          print "*" table
-          for (i = 1; i <= r; i++) print rule[i]
-          for (i = 1; i <= n; i++) print "-F " chain[i]
-          for (i = 1; i <= n; i++) print "-X " chain[i]
-          print "COMMIT"
-        }' | { $command-restore -w --noflush || note "some $command rules of table $table could not be removed"; }
-    done
-  done
-}
-
 remove_links() {
   ip link del $BRIDGE 2>/dev/null || true
   ip addr del "$IP/32" dev lo 2>/dev/null || true
@@ -100,12 +75,12 @@ teardown() {
   stop_process "$DIR/pid/containerd"
   stop_process "$DIR/pid/apiserver" # last: the store is in it
   unmount_all
-  remove_rules
+  remove_rules_of '^(KUBE|CNI)-'
   remove_links
   remove_cgroups
   remove_log_links
   restore_sysctls
   # The images stay (containerd's root), so that the next start need not load them again.
-  rm -rf "$DIR"/{etcd,kubelet,volumes,podlogs,addresses,containerd-state,containerd.sock.ttrpc,pid,boot,sysctls,admin.kubeconfig}
+  rm -rf "${DIR:?}"/{etcd,kubelet,volumes,podlogs,addresses,containerd-state,containerd.sock.ttrpc,pid,boot,sysctls,admin.kubeconfig}
   rm -f "$OWNER"
 }

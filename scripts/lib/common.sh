@@ -23,15 +23,21 @@ step() {
   local what=$1 began=$EPOCHREALTIME log status=0
   shift
   say "==> $what"
+  # A subshell under `set -e`, and not `COMMAND || status=$?`: behind || bash would go on after a failed line
+  # of a function.
+  set +e
   if [ -n "${VERBOSE:-}" ]; then
-    "$@" >&2 || status=$?
+    (set -e; "$@") >&2
+    status=$?
   else
     log=$(mktemp)
     # fd 3: for the few words that a command wants to be read while it works (see `note`).
-    "$@" 3>&2 >"$log" 2>&1 || status=$?
-    [ "$status" = 0 ] || { tail -n 60 "$log" >&2; }
+    (set -e; "$@") 3>&2 >"$log" 2>&1
+    status=$?
+    [ "$status" = 0 ] || tail -n 60 "$log" >&2
     rm -f "$log"
   fi
+  set -e
   if [ "$status" = 0 ]; then
     say "    done in $(seconds_since "$began") s"
   else
