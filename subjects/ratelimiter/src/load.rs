@@ -71,9 +71,8 @@ fn checked(args: LoadArgs) -> Result<LoadArgs, StartError> {
             .map_err(|error| StartError::Setting("keys", error.to_string()))?;
     }
     for target in &args.targets {
-        let http = target.starts_with("http://") || target.starts_with("https://");
-        if !http || reqwest::Url::parse(target).is_err() {
-            let text = format!("{target:?} is not a URL that begins with http:// or https://");
+        if !target.starts_with("http://") || reqwest::Url::parse(target).is_err() {
+            let text = format!("{target:?} is not a URL that begins with http://");
             return Err(StartError::Setting("targets", text));
         }
     }

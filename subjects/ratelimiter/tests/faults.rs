@@ -164,6 +164,19 @@ async fn units_that_vanish_from_redis_are_seen_as_drift() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_makes_no_drift() {
+    let Some(redis) = Redis::start() else { return };
+    let flags = ["--redis-timeout-ms", "2000", "--default-window-ms", "20000"];
+    let node = Node::healthy("n1", &redis.url(), &flags).await;
+    node.check("a").await;
+    redis.command(&["CLIENT", "PAUSE", "400", "ALL"]).await;
+    node.check_and_leave("a").await;
+    let counted = async |n: &Node| n.metric(&["key_redis_own{", "key=\"a\""]).await == Some(2.0);
+    node.wait_for("Redis' count", counted).await;
+    assert_eq!(node.metric(&["key_drift{", "key=\"a\""]).await, Some(0.0));
+}
+
+#[tokio::test]
 async fn a_counter_pushed_over_its_limit_stays_and_is_shown() {
     let Some(redis) = Redis::start() else { return };
     let node = Node::healthy("n1", &redis.url(), &["--default-limit", "5"]).await;

@@ -30,8 +30,16 @@ fn one() -> u64 {
     1
 }
 
-/// The handler: decides, counts, measures.
+/// The handler. The work is a task of its own: a client that goes away must not stop it between
+/// Redis' count and ours.
 pub async fn check(State(app): State<Arc<App>>, body: Result<Bytes, BytesRejection>) -> Response {
+    match tokio::spawn(measured(app, body)).await {
+        Ok(response) => response,
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn measured(app: Arc<App>, body: Result<Bytes, BytesRejection>) -> Response {
     let began = Instant::now();
     let (result, response) = match decide(&app, body).await {
         Ok(verdict) => answer(&verdict),

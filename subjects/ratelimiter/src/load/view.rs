@@ -59,7 +59,9 @@ impl View {
     }
 
     pub(super) fn note(&self, answer: &Answer, key: Option<&str>) {
-        self.recent.record(answer.taken);
+        if let Some(taken) = answer.taken {
+            self.recent.record(taken);
+        }
         let mut inner = self.lock();
         inner.second.note(answer);
         inner.total.note(answer);

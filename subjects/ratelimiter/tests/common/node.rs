@@ -96,6 +96,21 @@ impl Node {
         .await
     }
 
+    /// Sends a check and goes away without waiting for its answer.
+    pub(crate) async fn check_and_leave(&self, key: &str) {
+        use tokio::io::AsyncWriteExt;
+        let address = self.base.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let body = json!({ "key": key }).to_string();
+        let head = format!(
+            "POST /check HTTP/1.1\r\nhost: n\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        // Long enough to be read, shorter than Redis is paused.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
     /// The value of the first series whose name and labels contain all of these.
     pub(crate) async fn metric(&self, parts: &[&str]) -> Option<f64> {
         let (_, text) = self.get("/metrics").await;
