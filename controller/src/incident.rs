@@ -32,6 +32,9 @@ pub enum Error {
     /// The finalizer could not be set or removed.
     #[error("the finalizer: {0}")]
     Finalizer(String),
+    /// Not an error: something of a deleted Incident is still there, and is looked at again soon.
+    #[error("the session has not ended yet")]
+    StillThere,
 }
 
 impl Error {
@@ -41,6 +44,7 @@ impl Error {
         match self {
             Self::Status(_) => "status",
             Self::Finalizer(_) => "finalizer",
+            Self::StillThere => "still_there",
         }
     }
 }
@@ -66,7 +70,7 @@ pub async fn reconcile(incident: Arc<Incident>, context: Arc<Context>) -> Result
     .await
     .or_else(|error| match error {
         kube::runtime::finalizer::Error::ApplyFailed(error) => Err(error),
-        kube::runtime::finalizer::Error::CleanupFailed(cleanup::Waiting) => Ok(Action::requeue(Duration::from_millis(500))),
+        kube::runtime::finalizer::Error::CleanupFailed(Error::StillThere) => Ok(Action::requeue(Duration::from_millis(500))),
         error => Err(Error::Finalizer(crate::error::chain(&error))),
     })
 }

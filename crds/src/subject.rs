@@ -103,7 +103,4 @@ pub struct SubjectStatus {
     /// Incidents of this Subject that have not ended.
     #[serde(default)]
     pub open_incidents: i64,
-    /// Names of the Docker networks on which an agent would stand.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub networks: Vec<String>,
 }

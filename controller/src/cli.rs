@@ -1,0 +1,7 @@
+//! The command line: one file a subcommand.
+
+pub mod audit;
+pub mod crd;
+pub mod migrate;
+pub mod run;
+pub mod supervise;
