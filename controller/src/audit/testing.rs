@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::PostgresStore;
@@ -198,7 +199,10 @@ impl TestDatabase {
     /// # Panics
     /// When they fail.
     pub async fn as_owner(&self, sql: &str) {
-        let mut owner = PgConnection::connect(&self.owner_url).await.expect("the server");
+        // The owner can undo a read-only database.
+        let options: PgConnectOptions = self.owner_url.parse().expect("the URL of a test's database");
+        let options = options.options([("default_transaction_read_only", "off")]);
+        let mut owner = PgConnection::connect_with(&options).await.expect("the server");
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut owner).await.expect("the owner's statement");
     }
 
@@ -220,11 +224,7 @@ impl TestDatabase {
     /// When the server is gone.
     pub async fn set_read_only(&self, read_only: bool) {
         let name = &self.name;
-        // Also when it is the one statement that a read-only database has to take.
-        self.as_owner(&format!(
-            "SET default_transaction_read_only = off; ALTER DATABASE {name} SET default_transaction_read_only = {read_only}"
-        ))
-        .await;
+        self.as_owner(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}")).await;
         self.cut_connections().await;
     }
 }
