@@ -323,8 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_kill_ends_the_command() {
-        let provider =
-            FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
+        let provider = FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
         let sandbox = sandbox(&provider).await;
         let asked = command(1, "sleep");
         let (result, killed) = tokio::join!(sandbox.run(&asked), async {
@@ -337,8 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_removed_container_is_lost_to_its_commands() {
-        let provider =
-            FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
+        let provider = FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
         let sandbox = sandbox(&provider).await;
         let asked = command(1, "sleep");
         let session = request().session;
