@@ -4,13 +4,32 @@
 //! next number, read back. The real store is Postgres; the fake keeps entries in memory and can be
 //! told to fail at any step, so that "no audit row, no action" is tested without a database.
 
+//!
+//! * [`entry`] is what an entry can say, [`codec`] the bytes that are kept of it;
+//! * [`recorder`] is one session's writer, and waits while the store is away;
+//! * [`postgres`] and [`fake`] are the stores;
+//! * [`reader`] is the trail as its readers see it, [`follow`] its live end.
+
+pub mod codec;
 pub mod entry;
+pub mod fake;
+pub mod follow;
+pub mod postgres;
+pub mod reader;
+pub mod recorder;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use entry::{Entry, EntryBody, EntryKind};
+pub use entry::{
+    Bytes, CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, Entry, EntryBody, EntryKind, IncidentEntry, Outcome,
+    ReasoningEntry, StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
+};
+pub use fake::FakeStore;
+pub use postgres::PostgresStore;
+pub use reader::{AuditReader, Followed, SessionFilter, StoredEntry};
+pub use recorder::{RecordError, Recorder};
 
 use crate::session::SessionId;
 

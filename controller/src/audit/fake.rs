@@ -1,0 +1,291 @@
+//! A store in memory, for the tests of everything that writes a trail. It keeps the promises of the
+//! real one (numbers without gaps, the same call again is fine, bytes round-trip), and breaks the
+//! ones that it is told to break.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use super::follow::follow_by_asking;
+use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
+use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
+use crate::session::SessionId;
+
+/// What the fake does with an append that it was told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written; [`AuditError::Unavailable`].
+    Unavailable,
+    /// The row is written, and the answer lost: [`AuditError::Unavailable`] all the same.
+    CommittedButUnanswered,
+    /// Nothing is written; [`AuditError::Refused`].
+    Refused,
+}
+
+type Rule = Box<dyn FnMut(&EntryBody) -> Option<Fault> + Send>;
+
+/// The store in memory. Cheap to clone; clones are the same store.
+#[derive(Clone)]
+pub struct FakeStore {
+    inner: Arc<Mutex<Inner>>,
+    appended: broadcast::Sender<SessionId>,
+}
+
+#[derive(Default)]
+struct Inner {
+    sessions: BTreeMap<SessionId, SessionRecord>,
+    entries: BTreeMap<SessionId, Vec<Vec<u8>>>,
+    summaries: BTreeMap<(SessionId, i64), String>,
+    unavailable: Option<String>,
+    rule: Option<Rule>,
+    attempts: usize,
+}
+
+impl Default for FakeStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeStore {
+    /// An empty store that does everything right.
+    #[must_use]
+    pub fn new() -> Self {
+        let (appended, _) = broadcast::channel(256);
+        Self { inner: Arc::default(), appended }
+    }
+
+    /// Asks `rule` about each append from now on; what it answers happens instead.
+    pub fn fail_when(&self, rule: impl FnMut(&EntryBody) -> Option<Fault> + Send + 'static) {
+        self.lock().rule = Some(Box::new(rule));
+    }
+
+    /// The append number `nth` from now on (1 is the next) fails once with `fault`.
+    pub fn fail_at(&self, nth: usize, fault: Fault) {
+        let mut count = 0;
+        self.fail_when(move |_| {
+            count += 1;
+            (count == nth).then_some(fault)
+        });
+    }
+
+    /// Every append of this kind fails with `fault` from now on.
+    pub fn fail_kind(&self, kind: EntryKind, fault: Fault) {
+        self.fail_when(move |body| (body.kind() == kind).then_some(fault));
+    }
+
+    /// Appends do what they should again.
+    pub fn heal(&self) {
+        let mut inner = self.lock();
+        inner.rule = None;
+        inner.unavailable = None;
+    }
+
+    /// Every call is [`AuditError::Unavailable`] until [`FakeStore::heal`].
+    pub fn make_unavailable(&self, reason: &str) {
+        self.lock().unavailable = Some(reason.to_owned());
+    }
+
+    /// How often an append was tried.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.lock().attempts
+    }
+
+    /// All entries of a session, in order; none if there is no such session.
+    #[must_use]
+    pub fn all(&self, session: &SessionId) -> Vec<Entry> {
+        let inner = self.lock();
+        let rows = inner.entries.get(session).map(Vec::as_slice).unwrap_or_default();
+        rows.iter().filter_map(|bytes| codec::decode(bytes, None).ok()).collect()
+    }
+
+    /// The contents of a session's entries, in order.
+    #[must_use]
+    pub fn bodies(&self, session: &SessionId) -> Vec<EntryBody> {
+        self.all(session).into_iter().map(|entry| entry.body).collect()
+    }
+
+    /// All sessions, the oldest first.
+    #[must_use]
+    pub fn all_sessions(&self) -> Vec<SessionRecord> {
+        let inner = self.lock();
+        let mut all: Vec<_> = inner.sessions.keys().filter_map(|id| inner.record(id)).collect();
+        all.sort_by(|a, b| (a.new.started_at, &a.new.id).cmp(&(b.new.started_at, &b.new.id)));
+        all
+    }
+
+    /// The summary of an entry.
+    #[must_use]
+    pub fn summary(&self, session: &SessionId, seq: i64) -> Option<String> {
+        self.lock().summaries.get(&(session.clone(), seq)).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn available(&self) -> Result<MutexGuard<'_, Inner>, AuditError> {
+        let inner = self.lock();
+        match &inner.unavailable {
+            Some(reason) => Err(AuditError::Unavailable { reason: reason.clone() }),
+            None => Ok(inner),
+        }
+    }
+}
+
+impl Inner {
+    fn record(&self, id: &SessionId) -> Option<SessionRecord> {
+        let mut record = self.sessions.get(id)?.clone();
+        record.state.last_seq = self.entries.get(id).map_or(0, |rows| len(rows));
+        Some(record)
+    }
+
+    /// Exactly what `append_entry` does in Postgres.
+    fn append(&mut self, session: &SessionId, seq: i64, bytes: Vec<u8>) -> Result<(), AuditError> {
+        if !self.sessions.contains_key(session) {
+            return Err(AuditError::NotFound(format!("session {session}")));
+        }
+        let rows = self.entries.entry(session.clone()).or_default();
+        let last = len(rows);
+        let at = usize::try_from(seq - 1).ok();
+        match at.and_then(|at| rows.get(at)) {
+            Some(found) if *found == bytes => Ok(()),
+            Some(_) => Err(AuditError::OutOfSequence {
+                session: session.clone(),
+                seq,
+                found: format!("there is another entry {seq} already, the last one is {last}"),
+            }),
+            None if seq == last + 1 => {
+                rows.push(bytes);
+                Ok(())
+            }
+            None => Err(AuditError::OutOfSequence { session: session.clone(), seq, found: format!("the last entry is {last}") }),
+        }
+    }
+
+    fn read(&self, session: &SessionId, after: i64, limit: i64) -> Vec<(&[u8], Option<String>)> {
+        let rows = self.entries.get(session).map(Vec::as_slice).unwrap_or_default();
+        let numbered = (1_i64..).zip(rows);
+        numbered
+            .filter(|(seq, _)| *seq > after)
+            .take(usize::try_from(limit).unwrap_or(0))
+            .map(|(seq, bytes)| (bytes.as_slice(), self.summaries.get(&(session.clone(), seq)).cloned()))
+            .collect()
+    }
+}
+
+fn len(rows: &[Vec<u8>]) -> i64 {
+    i64::try_from(rows.len()).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl AuditStore for FakeStore {
+    async fn ping(&self) -> Result<(), AuditError> {
+        self.available().map(drop)
+    }
+
+    async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
+        let mut inner = self.available()?;
+        let known = inner
+            .sessions
+            .values()
+            .find(|r| r.new.incident_uid == new.incident_uid && r.new.attempt == new.attempt)
+            .map(|r| r.new.id.clone());
+        let id = known.unwrap_or_else(|| {
+            let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
+            let id = new.id.clone();
+            let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
+            inner.sessions.insert(id.clone(), SessionRecord { new, state });
+            id
+        });
+        inner.record(&id).ok_or_else(|| AuditError::NotFound(format!("session {id}")))
+    }
+
+    async fn find_session(&self, incident_uid: &str, attempt: i64) -> Result<Option<SessionRecord>, AuditError> {
+        let inner = self.available()?;
+        let mut all = inner.sessions.values();
+        let found = all.find(|r| r.new.incident_uid == incident_uid && r.new.attempt == attempt);
+        Ok(found.and_then(|r| inner.record(&r.new.id)))
+    }
+
+    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
+        let bytes = codec::encode(session, seq, at, body)?;
+        let mut inner = self.available()?;
+        inner.attempts += 1;
+        let fault = inner.rule.as_mut().and_then(|rule| rule(body));
+        match fault {
+            Some(Fault::Unavailable) => return Err(AuditError::Unavailable { reason: "told to fail".into() }),
+            Some(Fault::Refused) => return Err(AuditError::Refused("told to fail".into())),
+            Some(Fault::CommittedButUnanswered) => {
+                inner.append(session, seq, bytes)?;
+                return Err(AuditError::Unavailable { reason: "told to lose the answer".into() });
+            }
+            None => inner.append(session, seq, bytes)?,
+        }
+        drop(inner);
+        // Nobody listening is fine.
+        let _ = self.appended.send(session.clone());
+        Ok(())
+    }
+
+    async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
+        let mut inner = self.available()?;
+        let record = inner.sessions.get_mut(session).ok_or_else(|| AuditError::NotFound(format!("session {session}")))?;
+        record.state = state.clone();
+        record.state.ended_at = state.ended_at.map(codec::to_micros);
+        Ok(())
+    }
+
+    async fn add_summary(&self, session: &SessionId, seq: i64, text: &str) -> Result<(), AuditError> {
+        let mut inner = self.available()?;
+        if seq < 1 || inner.entries.get(session).map_or(0, |rows| len(rows)) < seq {
+            return Err(AuditError::NotFound(format!("entry {seq} of session {session}")));
+        }
+        inner.summaries.entry((session.clone(), seq)).or_insert_with(|| text.to_owned());
+        Ok(())
+    }
+
+    async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError> {
+        let inner = self.available()?;
+        inner.read(session, after, limit).into_iter().map(|(bytes, summary)| codec::decode(bytes, summary)).collect()
+    }
+}
+
+#[async_trait]
+impl AuditReader for FakeStore {
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRecord>, AuditError> {
+        drop(self.available()?);
+        let wanted = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
+        let mut all = self.all_sessions();
+        all.retain(|record| {
+            wanted(&filter.namespace, &record.new.incident_namespace)
+                && wanted(&filter.incident, &record.new.incident_name)
+                && wanted(&filter.subject, &record.new.subject)
+                && filter.phase.as_deref().is_none_or(|phase| phase.eq_ignore_ascii_case(&record.state.phase))
+                && filter.since.is_none_or(|since| record.new.started_at >= since)
+        });
+        all.reverse();
+        all.truncate(usize::try_from(filter.effective_limit()).unwrap_or(0));
+        Ok(all)
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, AuditError> {
+        Ok(self.available()?.record(id))
+    }
+
+    async fn page(&self, id: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        let inner = self.available()?;
+        let rows = inner.read(id, after, limit.min(MAX_ENTRIES));
+        rows.into_iter().map(|(bytes, summary)| codec::decode_any(bytes, summary)).collect()
+    }
+
+    fn follow(self: Arc<Self>, id: SessionId, after: i64) -> BoxStream<'static, Result<Followed, AuditError>> {
+        let wake = self.appended.subscribe();
+        follow_by_asking(self, id, after, Some(wake))
+    }
+}
