@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::session::SessionId;
 
+pub mod fake;
+
 /// Why a sandbox could not be had or used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SandboxError {
     /// The engine does not answer; the same call may succeed later.
     #[error("the Docker engine is unavailable: {reason}")]
@@ -236,6 +238,19 @@ pub struct CommandResult {
     pub stderr: CapturedStream,
 }
 
+impl CommandResult {
+    /// A command that exited with `code` and wrote this.
+    #[must_use]
+    pub fn exited(code: i32, stdout: &str, stderr: &str) -> Self {
+        Self {
+            end: CommandEnd::Exited { code },
+            duration: Duration::ZERO,
+            stdout: CapturedStream::from(stdout.as_bytes()),
+            stderr: CapturedStream::from(stderr.as_bytes()),
+        }
+    }
+}
+
 /// A stream of output, bounded: all of it up to the cap, else its first and its last bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapturedStream {
@@ -245,6 +260,13 @@ pub struct CapturedStream {
     pub tail: Vec<u8>,
     /// All bytes that were written.
     pub total: u64,
+}
+
+impl From<&[u8]> for CapturedStream {
+    /// A stream of which everything was kept.
+    fn from(bytes: &[u8]) -> Self {
+        Self { head: bytes.to_vec(), tail: Vec::new(), total: bytes.len() as u64 }
+    }
 }
 
 impl CapturedStream {
