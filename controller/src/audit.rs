@@ -17,6 +17,8 @@ pub mod follow;
 pub mod postgres;
 pub mod reader;
 pub mod recorder;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -69,9 +69,9 @@ pub fn to_micros(at: Timestamp) -> Timestamp {
 }
 
 fn unreadable(bytes: &[u8], error: &serde_json::Error) -> AuditError {
-    let name = serde_json::from_slice::<Value>(bytes)
-        .ok()
-        .map(|value| format!("entry {} of session {}", value["seq"], value["session"].as_str().unwrap_or("?")))
-        .unwrap_or_else(|| "an entry".to_owned());
+    let name = serde_json::from_slice::<Value>(bytes).map_or_else(
+        |_| "an entry".to_owned(),
+        |value| format!("entry {} of session {}", value["seq"], value["session"].as_str().unwrap_or("?")),
+    );
     AuditError::Refused(format!("{name} cannot be read by this version of operator: {error}"))
 }

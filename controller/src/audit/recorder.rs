@@ -217,8 +217,9 @@ impl Recorder {
 
     /// Whether the next number is taken by an unsettled entry other than `mine`.
     async fn earlier_one_stands(&self, state: &State, mine: &Sent) -> Result<bool, AuditError> {
-        let mut others = state.unsettled.iter().filter(|sent| !Arc::ptr_eq(&sent.body, &mine.body)).peekable();
-        if others.peek().is_none() {
+        let mut others = state.unsettled.clone();
+        others.retain(|sent| !Arc::ptr_eq(&sent.body, &mine.body));
+        if others.is_empty() {
             return Ok(false);
         }
         let found = self.store.entries(&self.session, state.next - 1, 1).await?;

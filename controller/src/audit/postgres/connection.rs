@@ -83,7 +83,7 @@ pub(super) async fn open(
             return Err(MigrateError::NoDatabase { place, waited, source: error });
         }
         if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            waiting(&format!("waiting for the database at {place}, for another {:?} at most: {error}", wait - waited));
+            waiting(&format!("waiting for the database at {place}, for another {:?} at most: {error}", wait.saturating_sub(waited)));
             said = Some(Instant::now());
         }
         tokio::time::sleep(PAUSE).await;

@@ -101,7 +101,7 @@ pub async fn migrate(
     check_name(&roles.controller).map_err(MigrateError::Setting)?;
     check_name(&roles.reader).map_err(MigrateError::Setting)?;
     // Migrations and their lock may take their time: no limit of a statement here.
-    let options = connection::options(url, Duration::from_secs(600)).map_err(|e| MigrateError::Setting(e.to_string()))?;
+    let options = connection::options(url, Duration::from_mins(10)).map_err(|e| MigrateError::Setting(e.to_string()))?;
     let mut database = connection::open(&options, wait, &mut waiting).await?;
 
     let schema = |error: sqlx::Error| MigrateError::Schema(Box::new(error.into()));
