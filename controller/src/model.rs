@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use anthropic::Anthropic;
+pub use anthropic::{Anthropic, AnthropicOptions, RetryPolicy, Timeouts};
 pub use error::{ErrorKind, ModelError};
 pub use price::{Price, PriceTable, Pricing};
 pub use usage::Usage;
