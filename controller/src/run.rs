@@ -26,6 +26,7 @@ use crate::http::{self, Readiness};
 use crate::incident::validate::Defaults;
 use crate::metrics::Metrics;
 use crate::model::Anthropic;
+use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::DockerProvider;
 use crate::scope::{Scopes, route};
 use crate::session::{Engine, sweep};
@@ -78,7 +79,8 @@ async fn start(
     let store = PostgresStore::connect(args.database_url.expose_secret())
         .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
     let store = Arc::new(store);
-    let model = Anthropic::new(&args.anthropic_base_url, args.anthropic_api_key.clone())
+    let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
+    let model = Anthropic::new(options)
         .map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
         .await

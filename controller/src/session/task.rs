@@ -233,7 +233,8 @@ async fn take_over(context: &Arc<Context>, record: &SessionRecord, view: &watch:
             tracing::error!(session = %record.new.id, error = crate::error::chain(&error), "the interruption is not on record");
         }
     }
-    finish(context, record, &view.borrow().progress.clone(), &end).await;
+    let progress = view.borrow().progress.clone();
+    finish(context, record, &progress, &end).await;
     end
 }
 
