@@ -14,7 +14,7 @@ use crate::sandbox::ContainerLimits;
 pub struct Config {
     /// Limits of a session, where neither the Incident nor the Subject's policy says otherwise.
     pub budgets: Budgets,
-    /// Prices per million tokens. Entries here come before the built-in ones.
+    /// Prices per million tokens. Lines here come on top of the built-in ones.
     pub prices: PriceTable,
     /// The agent's container.
     pub agent: AgentConfig,
@@ -64,7 +64,9 @@ impl Config {
         if empty {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        let mut config: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        config.prices = PriceTable::default().with(config.prices);
+        Ok(config)
     }
 }
 
@@ -77,6 +79,9 @@ mod tests {
         assert_eq!(Config::parse("# nothing\n").unwrap().budgets, Budgets::default());
         assert_eq!(Config::parse("{}").unwrap().budgets, Budgets::default());
         assert_eq!(Config::parse("budgets:\n  turns: 5\n").unwrap().budgets.turns, 5);
+        let own = "prices:\n- model: mine\n  price: {input: 1, output: 2, cacheWrite: 1, cacheRead: 0.1}\n";
+        let prices = Config::parse(own).unwrap().prices;
+        assert!(prices.of("mine").known && prices.of("claude-opus-5-5").known && !prices.of("other").known);
         let error = Config::parse("budgets:\n  turn: 5\n").unwrap_err();
         assert!(error.contains("turn") && error.contains('2'), "{error}");
     }

@@ -30,11 +30,11 @@ pub struct RunArgs {
     pub anthropic_base_url: String,
 
     /// The model that works, unless an Incident names another.
-    #[arg(long, env = "OPERATOR_MODEL", default_value = "claude-opus-4-6", value_name = "NAME")]
+    #[arg(long, env = "OPERATOR_MODEL", default_value = "claude-opus-5-5", value_name = "NAME")]
     pub model: String,
 
     /// The small model that writes summaries; empty for none.
-    #[arg(long, env = "OPERATOR_SUMMARY_MODEL", default_value = "claude-haiku-4-5", value_name = "NAME")]
+    #[arg(long, env = "OPERATOR_SUMMARY_MODEL", default_value = "claude-haiku-5-5", value_name = "NAME")]
     pub summary_model: String,
 
     /// The image of the agent's container. It holds this binary as its supervisor.
