@@ -34,10 +34,15 @@ collect_scripts() {
 }
 
 # A `helm upgrade` that was killed leaves a release that says "another operation is in progress" for ever. Its
-# record alone is dropped; what it had made is taken over by the next upgrade.
+# record alone is dropped; what it had made is taken over by the next upgrade. But not its Job: the next one has
+# the same number, and a Job cannot be changed.
 forget_broken_upgrade() {
-  kubectl --namespace "$NAMESPACE" delete secret --ignore-not-found \
-    --selector 'owner=helm,name in (operator,operator-crds),status in (pending-install,pending-upgrade,pending-rollback)' >/dev/null 2>&1 || true
+  local selector='owner=helm,name in (operator,operator-crds),status in (pending-install,pending-upgrade,pending-rollback)' broken
+  broken=$(kubectl --namespace "$NAMESPACE" get secret --selector "$selector" --output name)
+  [ -n "$broken" ] || return 0
+  say "==> an earlier installation was cut off: taking it up"
+  kubectl --namespace "$NAMESPACE" delete --selector "$selector" secret >/dev/null
+  kubectl --namespace "$NAMESPACE" delete --selector app.kubernetes.io/component=migrate job >/dev/null
 }
 
 diagnose() {
