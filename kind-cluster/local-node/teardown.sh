@@ -37,9 +37,14 @@ remove_links() {
 }
 
 # kubelet's fixed places outside its own folder.
-remove_log_links() {
+remove_fixed_places() {
   find /var/log/containers -maxdepth 1 -lname "$DIR/*" -delete 2>/dev/null || true
-  rmdir /var/log/containers /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
+  rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,kubelet_internal_checkpoint}
+  # rmdir: a folder that holds something of another's stays.
+  local dir
+  for dir in /var/log/containers /var/lib/kubelet/{device-plugins,plugins_registry,} /usr/libexec/kubernetes/{kubelet-plugins/volume/exec,kubelet-plugins/volume,kubelet-plugins,}; do
+    rmdir "$dir" 2>/dev/null || true
+  done
 }
 
 remove_cgroups() {
@@ -78,7 +83,7 @@ teardown() {
   remove_rules_of '^(KUBE|CNI)-'
   remove_links
   remove_cgroups
-  remove_log_links
+  remove_fixed_places
   restore_sysctls
   # The images stay (containerd's root), so that the next start need not load them again.
   rm -rf "${DIR:?}"/{etcd,kubelet,volumes,podlogs,addresses,containerd-state,containerd.sock.ttrpc,pid,boot,sysctls,admin.kubeconfig}
