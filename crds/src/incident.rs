@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
     category = "operator",
     namespaced,
     status = "IncidentStatus",
+    doc = "Something is wrong with a Subject. A title and a subjectRef suffice.",
     derive = "PartialEq",
     selectable = ".spec.severity",
     selectable = ".spec.subjectRef.name",

@@ -19,6 +19,7 @@ use crate::incident::Budget;
     category = "operator",
     namespaced,
     status = "SubjectStatus",
+    doc = "A system under care: where it runs, and what an agent should know of it.",
     derive = "PartialEq",
     printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
     printcolumn = r#"{"name":"Project","type":"string","jsonPath":".spec.where.docker.project"}"#,
