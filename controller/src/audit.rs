@@ -8,8 +8,10 @@
 //! * [`entry`] is what an entry can say, [`codec`] the bytes that are kept of it;
 //! * [`recorder`] is one session's writer, and waits while the store is away;
 //! * [`postgres`] and [`fake`] are the stores;
-//! * [`reader`] is the trail as its readers see it, [`follow`] its live end.
+//! * [`reader`] is the trail as its readers see it, [`follow`] its live end, [`api`] and [`remote`] the
+//!   way from there to people.
 
+pub mod api;
 pub mod codec;
 pub mod entry;
 pub mod fake;
@@ -17,6 +19,7 @@ pub mod follow;
 pub mod postgres;
 pub mod reader;
 pub mod recorder;
+pub mod remote;
 #[cfg(feature = "testing")]
 pub mod testing;
 
