@@ -12,7 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::session::SessionId;
 
+pub mod dial;
+pub mod docker;
 pub mod fake;
+pub mod stream;
 
 /// Why a sandbox could not be had or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +27,9 @@ pub enum SandboxError {
         reason: String,
     },
     /// The compose project has no container and no network on this engine.
-    #[error("the compose project {project:?} has no networks on this engine: is it up? (`docker compose -p {project} up -d`)")]
+    #[error(
+        "the compose project {project:?} has no networks on this engine: is it up? (`docker compose -p {project} up -d`)"
+    )]
     ProjectNotRunning {
         /// The project.
         project: String,
