@@ -63,4 +63,14 @@ load() {
     ctr_ images label "$name" "operator.dev/docker-id=$id" >/dev/null
     note "loaded $image"
   done
+  prune
+}
+
+# An image that was replaced under its name stays under its digest. Kubelet would not remove it (it must never
+# remove one that cannot be pulled), and every build would leave one. What still runs keeps its files.
+prune() {
+  ctr_ images ls | awk '
+    NR > 1 && $1 ~ /^sha256:/ { target[$1] = $3; next }
+    NR > 1 { named[$3] = 1 }
+    END { for (id in target) if (!(target[id] in named)) print id }' | xargs -r "$CTR" --address "$SOCKET" --namespace k8s.io images rm >/dev/null
 }
