@@ -66,10 +66,7 @@ pub async fn run(
         let found = round(&store, &tally, default, &tag, settle).await;
         // Old numbers would look like fresh ones, so a failed round leaves none.
         metrics.set_findings(match found {
-            Ok(keys) => Findings {
-                keys,
-                at: Some(Instant::now()),
-            },
+            Ok(keys) => Findings { keys, at: Some(Instant::now()) },
             Err(_) => Findings::default(),
         });
     }
@@ -89,9 +86,7 @@ async fn round(
         .zip(limits.into_iter().zip(windows))
         .map(|(key, (limit, window))| {
             // A limit that cannot be read is the business of the checks, which fail with it.
-            let limit = limit
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or(default);
+            let limit = limit.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(default);
             compare(key, limit, &charges(&window), now_ms, tag, settle, tally)
         })
         .collect())
@@ -99,20 +94,13 @@ async fn round(
 
 type Read = (u64, Vec<Option<String>>, Vec<Vec<(String, String)>>);
 
-async fn read(
-    connection: &mut redis::aio::MultiplexedConnection,
-    keys: &[String],
-) -> Result<Read, RedisError> {
+async fn read(connection: &mut redis::aio::MultiplexedConnection, keys: &[String]) -> Result<Read, RedisError> {
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
     let now_ms = seconds * 1000 + micros / 1000;
     if keys.is_empty() {
         return Ok((now_ms, Vec::new(), Vec::new()));
     }
-    let limits = redis::cmd("HMGET")
-        .arg(LIMITS)
-        .arg(keys)
-        .query_async(connection)
-        .await?;
+    let limits = redis::cmd("HMGET").arg(LIMITS).arg(keys).query_async(connection).await?;
     let mut pipe = redis::pipe();
     for key in keys {
         pipe.hgetall(window_key(key));
@@ -133,16 +121,9 @@ fn compare(
     let settle = u64::try_from(settle.as_millis()).unwrap_or(u64::MAX);
     let oldest = now_ms.saturating_sub(limit.window_ms);
     // One bucket in from either end: there, script and audit may disagree on what still counts.
-    let (from, to) = (
-        oldest + width,
-        now_ms.saturating_sub(settle.saturating_add(width)),
-    );
+    let (from, to) = (oldest + width, now_ms.saturating_sub(settle.saturating_add(width)));
     let sum = |keep: &dyn Fn(&Charge) -> bool| -> u64 {
-        window
-            .iter()
-            .filter(|c| keep(c))
-            .map(|c| c.units)
-            .fold(0, u64::saturating_add)
+        window.iter().filter(|c| keep(c)).map(|c| c.units).fold(0, u64::saturating_add)
     };
     Finding {
         limit: limit.limit,
@@ -157,17 +138,10 @@ fn compare(
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit {
-        limit: 10,
-        window_ms: 10_000,
-    };
+    const LIMIT: Limit = Limit { limit: 10, window_ms: 10_000 };
 
     fn charge(bucket_ms: u64, tag: &str, units: u64) -> Charge {
-        Charge {
-            bucket_ms,
-            tag: tag.to_owned(),
-            units,
-        }
+        Charge { bucket_ms, tag: tag.to_owned(), units }
     }
 
     fn found(window: &[Charge], tally: &Tally) -> Finding {

@@ -41,11 +41,7 @@ pub struct ServeArgs {
     #[arg(long, env = "RATELIMITER_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: String,
     /// Where Redis is
-    #[arg(
-        long,
-        env = "RATELIMITER_REDIS_URL",
-        default_value = "redis://127.0.0.1:6379/"
-    )]
+    #[arg(long, env = "RATELIMITER_REDIS_URL", default_value = "redis://127.0.0.1:6379/")]
     pub redis_url: String,
     /// How long a call to Redis may take
     #[arg(
@@ -62,12 +58,7 @@ pub struct ServeArgs {
     #[arg(long, env = "RATELIMITER_DEFAULT_WINDOW_MS", default_value_t = 10_000)]
     pub default_window_ms: u64,
     /// What to do with a check when Redis fails
-    #[arg(
-        long,
-        env = "RATELIMITER_ON_REDIS_FAILURE",
-        value_enum,
-        default_value = "deny"
-    )]
+    #[arg(long, env = "RATELIMITER_ON_REDIS_FAILURE", value_enum, default_value = "deny")]
     pub on_redis_failure: OnRedisFailure,
     /// How many keys are compared with Redis every second and shown in the metrics
     #[arg(long, env = "RATELIMITER_AUDITED_KEYS", default_value_t = 100)]
@@ -78,20 +69,10 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LoadArgs {
     /// Nodes to ask, for each request one of them at random
-    #[arg(
-        long,
-        env = "LOAD_TARGETS",
-        value_delimiter = ',',
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long, env = "LOAD_TARGETS", value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
     pub targets: Vec<String>,
     /// Keys to ask for, in turn; a key that is named twice is asked for twice as often
-    #[arg(
-        long,
-        env = "LOAD_KEYS",
-        value_delimiter = ',',
-        default_value = "user-1,user-2,user-3,user-4"
-    )]
+    #[arg(long, env = "LOAD_KEYS", value_delimiter = ',', default_value = "user-1,user-2,user-3,user-4")]
     pub keys: Vec<String>,
     /// Requests a second; none is repeated when it fails
     #[arg(long, env = "LOAD_RATE", default_value_t = 60.0)]

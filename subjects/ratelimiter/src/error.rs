@@ -79,10 +79,7 @@ pub struct RedisFault {
 impl RedisFault {
     /// A fault in our own words.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 }
 
@@ -97,9 +94,7 @@ impl From<&RedisError> for RedisFault {
         let kind = match error.kind() {
             ErrorKind::Server(ServerErrorKind::ReadOnly) => FaultKind::Readonly,
             ErrorKind::Server(ServerErrorKind::BusyLoading) => FaultKind::Loading,
-            ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => {
-                FaultKind::Auth
-            }
+            ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => FaultKind::Auth,
             _ if error.is_timeout() => FaultKind::Timeout,
             ErrorKind::Io => FaultKind::Connection,
             _ => by_code(error.code(), &message),
@@ -149,10 +144,7 @@ impl ApiError {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid".to_owned()),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found".to_owned()),
-            Self::Redis(fault) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("redis_{}", fault.kind.as_str()),
-            ),
+            Self::Redis(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("redis_{}", fault.kind.as_str())),
         }
     }
 }
@@ -160,10 +152,6 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, error) = self.code();
-        (
-            status,
-            Json(json!({"error": error, "message": self.to_string()})),
-        )
-            .into_response()
+        (status, Json(json!({"error": error, "message": self.to_string()}))).into_response()
     }
 }

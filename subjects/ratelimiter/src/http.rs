@@ -48,16 +48,11 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/check", post(check::check))
         .route("/limits", get(limits::list))
-        .route(
-            "/limits/{key}",
-            get(limits::show).put(limits::set).delete(limits::remove),
-        )
+        .route("/limits/{key}", get(limits::show).put(limits::set).delete(limits::remove))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics))
         .fallback(async || {
-            ApiError::NotFound(
-                "there is no such path; see /check, /limits, /healthz, /metrics".to_owned(),
-            )
+            ApiError::NotFound("there is no such path; see /check, /limits, /healthz, /metrics".to_owned())
         })
         .method_not_allowed_fallback(async || {
             (
@@ -74,16 +69,12 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Reads a JSON body whatever its content type says, and says plainly what is wrong with it.
 pub fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiError> {
-    let body = body.map_err(|_| {
-        ApiError::Invalid(format!(
-            "the body could not be read, or is larger than {MAX_BODY} bytes"
-        ))
-    })?;
+    let body =
+        body.map_err(|_| ApiError::Invalid(format!("the body could not be read, or is larger than {MAX_BODY} bytes")))?;
     if body.is_empty() {
         return Err(ApiError::Invalid("a JSON body is needed".to_owned()));
     }
-    serde_json::from_slice(&body)
-        .map_err(|error| ApiError::Invalid(format!("the JSON body is wrong: {error}")))
+    serde_json::from_slice(&body).map_err(|error| ApiError::Invalid(format!("the JSON body is wrong: {error}")))
 }
 
 async fn metrics(axum::extract::State(app): axum::extract::State<Arc<App>>) -> Response {

@@ -17,10 +17,7 @@ pub struct Quantiles {
 
 impl Default for Quantiles {
     fn default() -> Self {
-        Self {
-            cells: vec![0; CELLS],
-            count: 0,
-        }
+        Self { cells: vec![0; CELLS], count: 0 }
     }
 }
 
@@ -94,11 +91,7 @@ impl Sliding {
     /// Over so many seconds.
     #[must_use]
     pub fn new(seconds: usize) -> Self {
-        Self {
-            seconds,
-            slots: Mutex::new(VecDeque::new()),
-            began: Instant::now(),
-        }
+        Self { seconds, slots: Mutex::new(VecDeque::new()), began: Instant::now() }
     }
 
     /// Adds one duration, now.

@@ -29,10 +29,7 @@ impl Limit {
     /// A limit within the bounds, or a sentence that says which bound it breaks.
     pub fn checked(self) -> Result<Self, ApiError> {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
-            return Err(ApiError::Invalid(format!(
-                "limit must be between 1 and {MAX_LIMIT}, not {}",
-                self.limit
-            )));
+            return Err(ApiError::Invalid(format!("limit must be between 1 and {MAX_LIMIT}, not {}", self.limit)));
         }
         if !(MIN_WINDOW_MS..=MAX_WINDOW_MS).contains(&self.window_ms) {
             return Err(ApiError::Invalid(format!(
@@ -56,16 +53,11 @@ pub fn check_key(key: &str) -> Result<(), ApiError> {
         return Err(ApiError::Invalid("key must not be empty".to_owned()));
     }
     if key.len() > MAX_KEY_BYTES {
-        return Err(ApiError::Invalid(format!(
-            "key must be at most {MAX_KEY_BYTES} bytes long, not {}",
-            key.len()
-        )));
+        return Err(ApiError::Invalid(format!("key must be at most {MAX_KEY_BYTES} bytes long, not {}", key.len())));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.:@-".contains(c);
     if let Some(bad) = key.chars().find(|c| !allowed(*c)) {
-        return Err(ApiError::Invalid(format!(
-            "key may hold letters, digits and _ . : @ - only, not {bad:?}"
-        )));
+        return Err(ApiError::Invalid(format!("key may hold letters, digits and _ . : @ - only, not {bad:?}")));
     }
     Ok(())
 }
@@ -93,26 +85,17 @@ mod tests {
 
     #[test]
     fn limits_are_bounded() {
-        let good = Limit {
-            limit: 100,
-            window_ms: 10_000,
-        };
+        let good = Limit { limit: 100, window_ms: 10_000 };
         assert_eq!(good.checked().unwrap(), good);
         assert!(message(Limit { limit: 0, ..good }.checked()).contains("limit must be between 1"));
-        let short = Limit {
-            window_ms: 99,
-            ..good
-        };
+        let short = Limit { window_ms: 99, ..good };
         assert!(message(short.checked()).contains("window_ms must be between 100"));
     }
 
     #[test]
     fn every_allowed_window_has_whole_buckets() {
         for window_ms in [MIN_WINDOW_MS, 101, 999, 10_000, MAX_WINDOW_MS] {
-            let limit = Limit {
-                limit: 1,
-                window_ms,
-            };
+            let limit = Limit { limit: 1, window_ms };
             assert!(limit.bucket_width_ms() * BUCKETS >= window_ms);
             assert!(limit.bucket_width_ms() >= 5);
         }

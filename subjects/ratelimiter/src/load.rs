@@ -24,20 +24,15 @@ use view::View;
 /// Runs the load until `stop` is ready or the duration is over.
 pub async fn load(args: LoadArgs, stop: impl Future<Output = ()>) -> Result<(), StartError> {
     let args = checked(args)?;
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .map_err(|error| StartError::Listen(args.listen.clone(), error))?;
+    let listener =
+        TcpListener::bind(&args.listen).await.map_err(|error| StartError::Listen(args.listen.clone(), error))?;
     let timeout = Duration::from_millis(args.timeout_ms);
     let client = Client::new(args.targets.clone(), timeout).map_err(StartError::Client)?;
     let view = Arc::new(View::new(&args.keys, &args.targets));
     let router: Router = view::router(Arc::clone(&view));
 
     let client = Arc::new(client);
-    let limits = tokio::spawn(witness::follow_limits(
-        Arc::clone(&client),
-        Arc::clone(&view),
-        args.keys.clone(),
-    ));
+    let limits = tokio::spawn(witness::follow_limits(Arc::clone(&client), Arc::clone(&view), args.keys.clone()));
     let reporter = tokio::spawn(report(Arc::clone(&view)));
     let sender = tokio::spawn(send(args.clone(), client, Arc::clone(&view)));
     tracing::info!(rate = args.rate, targets = ?args.targets, "sending");
@@ -67,8 +62,7 @@ fn checked(args: LoadArgs) -> Result<LoadArgs, StartError> {
         return Err(StartError::Setting("rate", text));
     }
     for key in &args.keys {
-        crate::limits::check_key(key)
-            .map_err(|error| StartError::Setting("keys", error.to_string()))?;
+        crate::limits::check_key(key).map_err(|error| StartError::Setting("keys", error.to_string()))?;
     }
     for target in &args.targets {
         if !target.starts_with("http://") || reqwest::Url::parse(target).is_err() {
@@ -118,11 +112,7 @@ struct Due {
 
 impl Due {
     fn new(rate: f64) -> Self {
-        Self {
-            rate,
-            last: Instant::now(),
-            left: 0.0,
-        }
+        Self { rate, last: Instant::now(), left: 0.0 }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small and not negative
@@ -161,9 +151,7 @@ mod tests {
     fn the_pace_is_kept_and_nothing_is_made_up_for() {
         let mut due = Due::new(100.0);
         let start = due.last;
-        let sent: u32 = (1..=1000)
-            .map(|ms| due.now(start + Duration::from_millis(ms)))
-            .sum();
+        let sent: u32 = (1..=1000).map(|ms| due.now(start + Duration::from_millis(ms))).sum();
         assert!((99..=100).contains(&sent), "{sent}");
         let after_a_minute = due.now(start + Duration::from_secs(61));
         assert_eq!(after_a_minute, 10);
@@ -173,9 +161,7 @@ mod tests {
     fn a_slow_rate_still_sends() {
         let mut due = Due::new(0.5);
         let start = due.last;
-        let sent: u32 = (1..=10)
-            .map(|s| due.now(start + Duration::from_secs(2 * s)))
-            .sum();
+        let sent: u32 = (1..=10).map(|s| due.now(start + Duration::from_secs(2 * s))).sum();
         assert_eq!(sent, 10);
     }
 }

@@ -82,9 +82,7 @@ impl Metrics {
             let _ = redis_errors.get_or_create_owned(&[("kind", kind.as_str())]);
         }
         let metrics = Self {
-            duration: Histogram::new([
-                0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-            ]),
+            duration: Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]),
             live: Arc::new(Live::default()),
             checks,
             redis_errors,
@@ -94,46 +92,19 @@ impl Metrics {
             ghost_allowed: Counter::default(),
             registry: Registry::default(),
         };
-        registry.register(
-            "checks",
-            "Checks answered, by result",
-            metrics.checks.clone(),
-        );
-        registry.register(
-            "check_duration_seconds",
-            "Time a check took",
-            metrics.duration.clone(),
-        );
-        registry.register(
-            "redis_errors",
-            "Calls to Redis that failed, by kind",
-            metrics.redis_errors.clone(),
-        );
-        registry.register(
-            "redis_up",
-            "1 while there is a connection to Redis",
-            metrics.redis_up.clone(),
-        );
-        registry.register(
-            "redis_writable",
-            "1 while Redis takes writes",
-            metrics.redis_writable.clone(),
-        );
-        registry.register(
-            "redis_connects",
-            "Connections made to Redis",
-            metrics.redis_connects.clone(),
-        );
+        registry.register("checks", "Checks answered, by result", metrics.checks.clone());
+        registry.register("check_duration_seconds", "Time a check took", metrics.duration.clone());
+        registry.register("redis_errors", "Calls to Redis that failed, by kind", metrics.redis_errors.clone());
+        registry.register("redis_up", "1 while there is a connection to Redis", metrics.redis_up.clone());
+        registry.register("redis_writable", "1 while Redis takes writes", metrics.redis_writable.clone());
+        registry.register("redis_connects", "Connections made to Redis", metrics.redis_connects.clone());
         registry.register(
             "ghost_allowed",
             "Checks allowed although Redis could not count them",
             metrics.ghost_allowed.clone(),
         );
         registry.register_collector(Box::new(Arc::clone(&metrics.live)));
-        Self {
-            registry,
-            ..metrics
-        }
+        Self { registry, ..metrics }
     }
 
     /// Counts a check that was answered.
@@ -148,18 +119,12 @@ impl Metrics {
 
     /// Counts a call to Redis that failed.
     pub fn redis_error(&self, kind: FaultKind) {
-        self.redis_errors
-            .get_or_create(&[("kind", kind.as_str())])
-            .inc();
+        self.redis_errors.get_or_create(&[("kind", kind.as_str())]).inc();
     }
 
     /// Replaces what the audit found.
     pub fn set_findings(&self, findings: Findings) {
-        *self
-            .live
-            .findings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = findings;
+        *self.live.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
     /// The text for a scrape.
@@ -178,10 +143,7 @@ struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self {
-            findings: Mutex::default(),
-            recent: Sliding::new(QUANTILE_SECONDS),
-        }
+        Self { findings: Mutex::default(), recent: Sliding::new(QUANTILE_SECONDS) }
     }
 }
 
@@ -198,27 +160,11 @@ fn signed(units: u64) -> i64 {
 }
 
 const COLUMNS: [Column; 5] = [
-    ("key_limit", "Units a window of this key may hold", |f| {
-        signed(f.limit)
-    }),
-    ("key_used", "Units in the key's window, by Redis", |f| {
-        signed(f.used)
-    }),
-    (
-        "key_redis_own",
-        "Settled units this node charged, by Redis' record",
-        |f| signed(f.redis_own),
-    ),
-    (
-        "key_local",
-        "Settled units this node charged, by its own count",
-        |f| signed(f.local),
-    ),
-    (
-        "key_drift",
-        "Redis' record less this node's own count",
-        Finding::drift,
-    ),
+    ("key_limit", "Units a window of this key may hold", |f| signed(f.limit)),
+    ("key_used", "Units in the key's window, by Redis", |f| signed(f.used)),
+    ("key_redis_own", "Settled units this node charged, by Redis' record", |f| signed(f.redis_own)),
+    ("key_local", "Settled units this node charged, by its own count", |f| signed(f.local)),
+    ("key_drift", "Redis' record less this node's own count", Finding::drift),
 ];
 
 impl Collector for Live {
@@ -233,28 +179,16 @@ impl Collector for Live {
         for (name, help, value) in COLUMNS {
             let family = Family::<[(&'static str, String); 1], Gauge>::default();
             for finding in &findings.keys {
-                family
-                    .get_or_create(&[("key", finding.key.clone())])
-                    .set(value(finding));
+                family.get_or_create(&[("key", finding.key.clone())]).set(value(finding));
             }
-            let encoder =
-                encoder.encode_descriptor(name, help, None, ConstGauge::new(0i64).metric_type())?;
+            let encoder = encoder.encode_descriptor(name, help, None, ConstGauge::new(0i64).metric_type())?;
             family.encode(encoder)?;
         }
         // Without a fresh audit nothing is said about drift: silence here is "unknown", not "none".
         if let Some(at) = findings.at {
-            let drift = findings
-                .keys
-                .iter()
-                .map(|f| f.drift().saturating_abs())
-                .max();
+            let drift = findings.keys.iter().map(|f| f.drift().saturating_abs()).max();
             let over = findings.keys.iter().filter(|f| f.used > f.limit).count();
-            gauge(
-                &mut encoder,
-                "max_drift",
-                "The largest drift of any key, without its sign",
-                drift.unwrap_or(0),
-            )?;
+            gauge(&mut encoder, "max_drift", "The largest drift of any key, without its sign", drift.unwrap_or(0))?;
             gauge(
                 &mut encoder,
                 "keys_over_limit",
@@ -272,12 +206,7 @@ impl Collector for Live {
     }
 }
 
-fn gauge<N>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    value: N,
-) -> Result<(), fmt::Error>
+fn gauge<N>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> Result<(), fmt::Error>
 where
     ConstGauge<N>: EncodeMetric,
 {
@@ -316,29 +245,11 @@ mod tests {
     #[test]
     fn drift_and_keys_over_their_limit_are_told() {
         let metrics = Metrics::new("n1");
-        let finding = Finding {
-            key: "a".to_owned(),
-            limit: 10,
-            used: 12,
-            redis_own: 3,
-            local: 5,
-        };
-        metrics.set_findings(Findings {
-            keys: vec![finding],
-            at: Some(std::time::Instant::now()),
-        });
+        let finding = Finding { key: "a".to_owned(), limit: 10, used: 12, redis_own: 3, local: 5 };
+        metrics.set_findings(Findings { keys: vec![finding], at: Some(std::time::Instant::now()) });
         let text = metrics.encode().unwrap();
-        assert!(
-            text.contains("ratelimiter_max_drift{node=\"n1\"} 2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("ratelimiter_keys_over_limit{node=\"n1\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("key=\"a\"") && text.contains("} -2"),
-            "{text}"
-        );
+        assert!(text.contains("ratelimiter_max_drift{node=\"n1\"} 2"), "{text}");
+        assert!(text.contains("ratelimiter_keys_over_limit{node=\"n1\"} 1"), "{text}");
+        assert!(text.contains("key=\"a\"") && text.contains("} -2"), "{text}");
     }
 }

@@ -17,9 +17,8 @@ use crate::window::Window;
 
 /// Runs a node until `stop` is ready.
 pub async fn serve(args: ServeArgs, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .map_err(|error| StartError::Listen(args.listen.clone(), error))?;
+    let listener =
+        TcpListener::bind(&args.listen).await.map_err(|error| StartError::Listen(args.listen.clone(), error))?;
     serve_on(listener, args, stop).await
 }
 
@@ -29,12 +28,9 @@ pub async fn serve_on(
     args: ServeArgs,
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let default = Limit {
-        limit: args.default_limit,
-        window_ms: args.default_window_ms,
-    }
-    .checked()
-    .map_err(|error| StartError::Setting("default limit", error.to_string()))?;
+    let default = Limit { limit: args.default_limit, window_ms: args.default_window_ms }
+        .checked()
+        .map_err(|error| StartError::Setting("default limit", error.to_string()))?;
     // A name of its own for every start: a node that starts anew knows nothing of its former counts.
     let tag = format!("{}-{:08x}", args.node, rand::random::<u32>());
     let timeout = Duration::from_millis(args.redis_timeout_ms);

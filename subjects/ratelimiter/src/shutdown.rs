@@ -12,10 +12,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// Ready at SIGTERM or SIGINT.
 pub async fn signalled() {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         // Without handlers the signals still end the process, only less gently.
         return std::future::pending().await;
     };
@@ -27,11 +24,7 @@ pub async fn signalled() {
 }
 
 /// Serves until `stop`, then finishes what is under way, but not longer than the grace time.
-pub async fn until(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub async fn until(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async {
         let _ = told.await;

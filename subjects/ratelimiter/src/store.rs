@@ -48,21 +48,13 @@ pub struct Store {
 
 impl Store {
     /// Does not connect yet; see [`Store::keep`].
-    pub fn new(
-        url: &str,
-        node: &str,
-        timeout: Duration,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, RedisError> {
+    pub fn new(url: &str, node: &str, timeout: Duration, metrics: Arc<Metrics>) -> Result<Self, RedisError> {
         let down = RedisFault::new(FaultKind::Connection, "not connected to Redis yet");
         Ok(Self {
             client: Client::open(url)?,
             node: node.to_owned(),
             timeout,
-            link: watch::Sender::new(Link {
-                connection: None,
-                health: Health::Down(down),
-            }),
+            link: watch::Sender::new(Link { connection: None, health: Health::Down(down) }),
             suspect: Notify::new(),
             metrics,
         })
@@ -98,10 +90,7 @@ impl Store {
     }
 
     // The connection has a time limit for answers, but none for waiting until it takes a command.
-    async fn limited<T>(
-        &self,
-        work: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, RedisFault> {
+    async fn limited<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisFault> {
         match tokio::time::timeout(self.timeout, work).await {
             Ok(result) => result.map_err(|error| {
                 let mut fault = RedisFault::from(error);
@@ -112,10 +101,7 @@ impl Store {
             }),
             Err(_) => Err(RedisFault::new(
                 FaultKind::Timeout,
-                format!(
-                    "Redis did not answer within {} ms",
-                    self.timeout.as_millis()
-                ),
+                format!("Redis did not answer within {} ms", self.timeout.as_millis()),
             )),
         }
     }
@@ -130,10 +116,7 @@ impl Store {
             };
             self.metrics.redis_error(fault.kind);
             self.report(&mut before, Health::Down(fault.clone()));
-            self.link.send_replace(Link {
-                connection: None,
-                health: Health::Down(fault),
-            });
+            self.link.send_replace(Link { connection: None, health: Health::Down(fault) });
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
@@ -144,9 +127,7 @@ impl Store {
             // Longer than our own limit, so that it is always ours that speaks.
             .set_response_timeout(Some(self.timeout * 2))
             .set_pipeline_buffer_size(QUEUE);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         // Resolving the name is not covered by the connection's own time limit.
         match tokio::time::timeout(self.timeout * 2, connecting).await {
             Ok(Ok(connection)) => {
@@ -158,19 +139,12 @@ impl Store {
                 fault.message = format!("cannot connect to Redis: {}", fault.message);
                 Err(fault)
             }
-            Err(_) => Err(RedisFault::new(
-                FaultKind::Timeout,
-                "cannot connect to Redis: timed out",
-            )),
+            Err(_) => Err(RedisFault::new(FaultKind::Timeout, "cannot connect to Redis: timed out")),
         }
     }
 
     // Probes until the connection is of no use.
-    async fn watch(
-        &self,
-        connection: MultiplexedConnection,
-        before: &mut Option<Health>,
-    ) -> RedisFault {
+    async fn watch(&self, connection: MultiplexedConnection, before: &mut Option<Health>) -> RedisFault {
         let mut own = connection.clone();
         let key = format!("limiter:probe:{}", self.node);
         loop {
@@ -186,10 +160,7 @@ impl Store {
                 }
             };
             self.report(before, health.clone());
-            self.link.send_replace(Link {
-                connection: Some(connection.clone()),
-                health,
-            });
+            self.link.send_replace(Link { connection: Some(connection.clone()), health });
             tokio::select! {
                 () = tokio::time::sleep(PROBE_EVERY) => {}
                 () = self.suspect.notified() => {}

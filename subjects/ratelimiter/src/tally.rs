@@ -26,10 +26,7 @@ impl Tally {
     /// Follows at most `most` keys.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self {
-            entries: Mutex::new(HashMap::new()),
-            most,
-        }
+        Self { entries: Mutex::new(HashMap::new()), most }
     }
 
     /// Notes a check: `units` were charged in the bucket (none, when it was denied).
@@ -41,12 +38,7 @@ impl Tally {
             }
             entries.insert(
                 key.to_owned(),
-                Entry {
-                    buckets: BTreeMap::new(),
-                    checks: 0,
-                    asked: Instant::now(),
-                    window_ms: limit.window_ms,
-                },
+                Entry { buckets: BTreeMap::new(), checks: 0, asked: Instant::now(), window_ms: limit.window_ms },
             );
         }
         let Some(entry) = entries.get_mut(key) else {
@@ -60,12 +52,7 @@ impl Tally {
         }
         // Two buckets more than a window: the audit looks back one window.
         let oldest = bucket_ms.saturating_sub(limit.window_ms + 2 * limit.bucket_width_ms());
-        if bucket_ms > 0
-            && entry
-                .buckets
-                .first_key_value()
-                .is_some_and(|(at, _)| *at < oldest)
-        {
+        if bucket_ms > 0 && entry.buckets.first_key_value().is_some_and(|(at, _)| *at < oldest) {
             entry.buckets = entry.buckets.split_off(&oldest);
         }
     }
@@ -74,9 +61,7 @@ impl Tally {
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         let mut entries = self.lock();
-        entries.retain(|_, entry| {
-            entry.asked.elapsed() < IDLE.max(Duration::from_millis(2 * entry.window_ms))
-        });
+        entries.retain(|_, entry| entry.asked.elapsed() < IDLE.max(Duration::from_millis(2 * entry.window_ms)));
         let mut keys: Vec<String> = entries.keys().cloned().collect();
         keys.sort();
         keys
@@ -85,13 +70,7 @@ impl Tally {
     /// Units charged for a key in buckets that start in `[from, to)`.
     #[must_use]
     pub fn units(&self, key: &str, from: u64, to: u64) -> u64 {
-        self.lock().get(key).map_or(0, |entry| {
-            entry
-                .buckets
-                .range(from..to.max(from))
-                .map(|(_, n)| n)
-                .sum()
-        })
+        self.lock().get(key).map_or(0, |entry| entry.buckets.range(from..to.max(from)).map(|(_, n)| n).sum())
     }
 
     // A panic elsewhere cannot leave the map half-written: every change is one call.
@@ -104,10 +83,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit {
-        limit: 10,
-        window_ms: 1000,
-    };
+    const LIMIT: Limit = Limit { limit: 10, window_ms: 1000 };
 
     #[test]
     fn units_are_summed_by_bucket_and_old_ones_forgotten() {

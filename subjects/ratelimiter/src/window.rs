@@ -51,11 +51,7 @@ impl Window {
     /// `tag` names this process in Redis' record of who charged what.
     #[must_use]
     pub fn new(default: Limit, tag: &str) -> Self {
-        Self {
-            script: Script::new(include_str!("window.lua")),
-            default,
-            tag: tag.to_owned(),
-        }
+        Self { script: Script::new(include_str!("window.lua")), default, tag: tag.to_owned() }
     }
 
     /// The limit of keys for which none was set.
@@ -115,9 +111,7 @@ pub struct Charge {
 pub fn charges(raw: &[(String, String)]) -> Vec<Charge> {
     raw.iter()
         .filter_map(|(field, units)| {
-            let digits = field
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(field.len());
+            let digits = field.find(|c: char| !c.is_ascii_digit()).unwrap_or(field.len());
             let (bucket, rest) = field.split_at(digits);
             Some(Charge {
                 bucket_ms: bucket.parse().ok()?,
@@ -134,14 +128,10 @@ mod tests {
 
     #[test]
     fn a_window_is_read_even_when_a_hand_was_in_it() {
-        let raw: Vec<(String, String)> = [
-            ("1500:node1-ab", "3"),
-            ("2000", "7"),
-            ("nonsense", "1"),
-            ("2500:node2-cd", "x"),
-        ]
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .into();
+        let raw: Vec<(String, String)> =
+            [("1500:node1-ab", "3"), ("2000", "7"), ("nonsense", "1"), ("2500:node2-cd", "x")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into();
         let read = charges(&raw);
         assert_eq!(read.len(), 2);
         assert_eq!((read[0].tag.as_str(), read[0].units), ("node1-ab", 3));

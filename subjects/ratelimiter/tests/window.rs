@@ -22,23 +22,13 @@ async fn a_limit_is_kept_and_the_answers_say_what_is_left() {
     for left in [2, 1, 0] {
         let (status, body) = node.check("a").await;
         assert_eq!((status, &body["allowed"]), (200, &json!(true)));
-        assert_eq!(
-            (&body["remaining"], &body["limit"]),
-            (&json!(left), &json!(3))
-        );
+        assert_eq!((&body["remaining"], &body["limit"]), (&json!(left), &json!(3)));
     }
     let (status, body) = node.check("a").await;
-    assert_eq!(
-        (status, &body["allowed"], &body["remaining"]),
-        (429, &json!(false), &json!(0))
-    );
+    assert_eq!((status, &body["allowed"], &body["remaining"]), (429, &json!(false), &json!(0)));
     let reset = body["reset_ms"].as_u64().unwrap();
     assert!((1..=10_500).contains(&reset), "{reset}");
-    assert_eq!(
-        node.check("b").await.0,
-        200,
-        "another key has a window of its own"
-    );
+    assert_eq!(node.check("b").await.0, 200, "another key has a window of its own");
     assert_eq!(node.metric(&["checks_total", "allowed"]).await, Some(4.0));
     assert_eq!(node.metric(&["checks_total", "denied"]).await, Some(1.0));
 }
@@ -52,13 +42,7 @@ async fn a_cost_counts_as_a_whole_or_not_at_all() {
     assert_eq!(node.check_cost("a", 3).await.1["remaining"], 0);
     let (status, body) = node.check_cost("a", 11).await;
     assert_eq!(status, 400);
-    assert!(
-        body["message"]
-            .as_str()
-            .unwrap()
-            .contains("can never be allowed"),
-        "{body}"
-    );
+    assert!(body["message"].as_str().unwrap().contains("can never be allowed"), "{body}");
 }
 
 #[tokio::test]
@@ -70,15 +54,9 @@ async fn the_window_slides_and_reset_tells_when() {
     node.check_cost("a", 2).await;
     let (status, body) = node.check("a").await;
     assert_eq!(status, 429);
-    tokio::time::sleep(Duration::from_millis(
-        body["reset_ms"].as_u64().unwrap() + 5,
-    ))
-    .await;
+    tokio::time::sleep(Duration::from_millis(body["reset_ms"].as_u64().unwrap() + 5)).await;
     assert_eq!(node.check("a").await.0, 200);
-    assert!(
-        began.elapsed() >= Duration::from_secs(1),
-        "no unit leaves before the window is over"
-    );
+    assert!(began.elapsed() >= Duration::from_secs(1), "no unit leaves before the window is over");
 }
 
 // Whatever window one looks at, it holds no more than the limit; and the windows are used.
@@ -99,9 +77,7 @@ async fn no_window_ever_holds_more_than_the_limit() {
         // From an answer to the sending of another, the two were surely this near to each other.
         let near = allowed[first..]
             .iter()
-            .filter(|(sent, done)| {
-                *sent >= *answered && *done < *answered + Duration::from_millis(499)
-            })
+            .filter(|(sent, done)| *sent >= *answered && *done < *answered + Duration::from_millis(499))
             .count();
         assert!(near <= 20, "{near} in one window");
     }
@@ -173,38 +149,15 @@ async fn bad_requests_are_answered_with_what_to_change() {
         assert!(message.contains(expected), "{body}: {message}");
     }
     for (path, body, expected) in [
-        (
-            "/limits/a",
-            json!({"limit": 0, "window_ms": 1000}),
-            "limit must be between 1",
-        ),
-        (
-            "/limits/a",
-            json!({"limit": 5, "window_ms": 1}),
-            "window_ms must be between 100",
-        ),
-        (
-            "/limits/a",
-            json!({"limit": 5}),
-            "missing field `window_ms`",
-        ),
-        (
-            "/limits/a%20b",
-            json!({"limit": 5, "window_ms": 1000}),
-            "letters, digits",
-        ),
-        (
-            "/limits/%ff",
-            json!({"limit": 5, "window_ms": 1000}),
-            "not valid UTF-8",
-        ),
+        ("/limits/a", json!({"limit": 0, "window_ms": 1000}), "limit must be between 1"),
+        ("/limits/a", json!({"limit": 5, "window_ms": 1}), "window_ms must be between 100"),
+        ("/limits/a", json!({"limit": 5}), "missing field `window_ms`"),
+        ("/limits/a%20b", json!({"limit": 5, "window_ms": 1000}), "letters, digits"),
+        ("/limits/%ff", json!({"limit": 5, "window_ms": 1000}), "not valid UTF-8"),
     ] {
         let (status, answer) = node.put(path, body).await;
         assert_eq!(status, 400, "{path}: {answer}");
-        assert!(
-            answer["message"].as_str().unwrap().contains(expected),
-            "{answer}"
-        );
+        assert!(answer["message"].as_str().unwrap().contains(expected), "{answer}");
     }
     assert_eq!(node.get("/check").await.0, 405);
     assert_eq!(node.get("/nothing").await.0, 404);

@@ -68,14 +68,9 @@ async fn decide(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Verdic
     let Request { key, cost } = parse(body)?;
     check_key(&key)?;
     if !(1..=MAX_LIMIT).contains(&cost) {
-        return Err(ApiError::Invalid(format!(
-            "cost must be between 1 and {MAX_LIMIT}, not {cost}"
-        )));
+        return Err(ApiError::Invalid(format!("cost must be between 1 and {MAX_LIMIT}, not {cost}")));
     }
-    let verdict = app
-        .store
-        .run(async |connection| app.window.check(connection, &key, cost).await)
-        .await?;
+    let verdict = app.store.run(async |connection| app.window.check(connection, &key, cost).await).await?;
     let charged = match verdict.outcome {
         Outcome::Allowed => cost,
         Outcome::Denied => 0,
@@ -86,8 +81,7 @@ async fn decide(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Verdic
             )));
         }
     };
-    app.tally
-        .note(&key, verdict.limit, verdict.bucket_ms, charged);
+    app.tally.note(&key, verdict.limit, verdict.bucket_ms, charged);
     Ok(verdict)
 }
 
@@ -103,10 +97,6 @@ fn answer(verdict: &Verdict) -> (CheckResult, Response) {
         return (CheckResult::Allowed, body.into_response());
     }
     let seconds = verdict.reset_ms.div_ceil(1000).max(1).to_string();
-    let response = (
-        StatusCode::TOO_MANY_REQUESTS,
-        [(header::RETRY_AFTER, seconds)],
-        body,
-    );
+    let response = (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], body);
     (CheckResult::Denied, response.into_response())
 }

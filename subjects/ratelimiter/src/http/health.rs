@@ -14,20 +14,14 @@ use crate::store::Health;
 pub async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     let (ok, redis) = match app.store.health() {
         Health::Good => (true, json!({"status": "ok"})),
-        Health::Unwritable(fault) => (
-            false,
-            json!({"status": "refuses_writes", "kind": fault.kind.as_str(), "message": fault.to_string()}),
-        ),
-        Health::Down(fault) => (
-            false,
-            json!({"status": "disconnected", "kind": fault.kind.as_str(), "message": fault.to_string()}),
-        ),
+        Health::Unwritable(fault) => {
+            (false, json!({"status": "refuses_writes", "kind": fault.kind.as_str(), "message": fault.to_string()}))
+        }
+        Health::Down(fault) => {
+            (false, json!({"status": "disconnected", "kind": fault.kind.as_str(), "message": fault.to_string()}))
+        }
     };
-    let status = if ok {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "status": if ok { "ok" } else { "unhealthy" },
         "node": app.node,

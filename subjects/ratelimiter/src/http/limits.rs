@@ -19,19 +19,14 @@ type Answer = Result<Json<Value>, ApiError>;
 type Key = Result<Path<String>, PathRejection>;
 
 fn key(path: Key) -> Result<String, ApiError> {
-    let Path(key) =
-        path.map_err(|_| ApiError::Invalid("the key in the path is not valid UTF-8".to_owned()))?;
+    let Path(key) = path.map_err(|_| ApiError::Invalid("the key in the path is not valid UTF-8".to_owned()))?;
     check_key(&key)?;
     Ok(key)
 }
 
 fn stored(key: &str, text: &str) -> Result<Limit, RedisFault> {
-    serde_json::from_str(text).map_err(|error| {
-        RedisFault::new(
-            FaultKind::Data,
-            format!("the stored limit of {key} cannot be read: {error}"),
-        )
-    })
+    serde_json::from_str(text)
+        .map_err(|error| RedisFault::new(FaultKind::Data, format!("the stored limit of {key} cannot be read: {error}")))
 }
 
 fn shown(key: &str, limit: Limit, source: &str) -> Json<Value> {
@@ -57,9 +52,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Answer {
             (key, value)
         })
         .collect();
-    Ok(Json(
-        json!({"default": app.window.default_limit(), "limits": limits}),
-    ))
+    Ok(Json(json!({"default": app.window.default_limit(), "limits": limits})))
 }
 
 /// `GET /limits/{key}`: the limit in force, set or default.
@@ -73,24 +66,13 @@ pub async fn show(State(app): State<Arc<App>>, path: Key) -> Answer {
 }
 
 /// `PUT /limits/{key}`: in force for the next check on every node. What the window holds stays.
-pub async fn set(
-    State(app): State<Arc<App>>,
-    path: Key,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
+pub async fn set(State(app): State<Arc<App>>, path: Key, body: Result<Bytes, BytesRejection>) -> Answer {
     let key = key(path)?;
     let limit = parse::<Limit>(body)?.checked()?;
     let text = serde_json::to_string(&limit)
         .map_err(|error| ApiError::Invalid(format!("the limit cannot be stored: {error}")))?;
-    app.store
-        .run(async |c| c.hset::<_, _, _, ()>(LIMITS, &key, &text).await)
-        .await?;
-    tracing::info!(
-        key,
-        limit = limit.limit,
-        window_ms = limit.window_ms,
-        "limit set"
-    );
+    app.store.run(async |c| c.hset::<_, _, _, ()>(LIMITS, &key, &text).await).await?;
+    tracing::info!(key, limit = limit.limit, window_ms = limit.window_ms, "limit set");
     Ok(shown(&key, limit, "set"))
 }
 

@@ -19,11 +19,7 @@ pub(super) struct Answer {
 impl Answer {
     /// A request that was not sent because too many are under way.
     pub(super) fn overrun() -> Self {
-        Self {
-            result: Err("overrun".to_owned()),
-            target: None,
-            taken: None,
-        }
+        Self { result: Err("overrun".to_owned()), target: None, taken: None }
     }
 }
 
@@ -51,10 +47,7 @@ impl Client {
             // client would refuse to be made.
             .tls_certs_only(std::iter::empty())
             .build()?;
-        let targets = targets
-            .into_iter()
-            .map(|target| target.trim_end_matches('/').to_owned())
-            .collect();
+        let targets = targets.into_iter().map(|target| target.trim_end_matches('/').to_owned()).collect();
         Ok(Self { http, targets })
     }
 
@@ -65,44 +58,19 @@ impl Client {
             Some(url) => self.post(url, key).await,
             None => Err("no_target".to_owned()),
         };
-        Answer {
-            result,
-            target: Some(target),
-            taken: Some(began.elapsed()),
-        }
+        Answer { result, target: Some(target), taken: Some(began.elapsed()) }
     }
 
     async fn post(&self, url: &str, key: &str) -> Result<bool, String> {
         let request = self.http.post(format!("{url}/check"));
-        let response = request
-            .json(&json!({ "key": key }))
-            .send()
-            .await
-            .map_err(|error| word(&error))?;
+        let response = request.json(&json!({ "key": key })).send().await.map_err(|error| word(&error))?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| word(&error))?;
         let body: Option<Body> = serde_json::from_slice(&body).ok();
         match (status, body) {
-            (
-                200,
-                Some(Body {
-                    allowed: Some(true),
-                    ..
-                }),
-            ) => Ok(true),
-            (
-                429,
-                Some(Body {
-                    allowed: Some(false),
-                    ..
-                }),
-            ) => Ok(false),
-            (
-                _,
-                Some(Body {
-                    error: Some(error), ..
-                }),
-            ) => Err(error.chars().take(40).collect()),
+            (200, Some(Body { allowed: Some(true), .. })) => Ok(true),
+            (429, Some(Body { allowed: Some(false), .. })) => Ok(false),
+            (_, Some(Body { error: Some(error), .. })) => Err(error.chars().take(40).collect()),
             _ => Err(format!("http_{status}")),
         }
     }

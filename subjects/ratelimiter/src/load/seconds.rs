@@ -62,11 +62,7 @@ mod tests {
     use super::*;
 
     fn answer(result: Result<bool, &str>) -> Answer {
-        Answer {
-            result: result.map_err(str::to_owned),
-            target: None,
-            taken: Some(Duration::from_millis(2)),
-        }
+        Answer { result: result.map_err(str::to_owned), target: None, taken: Some(Duration::from_millis(2)) }
     }
 
     #[test]
@@ -76,10 +72,7 @@ mod tests {
             report.note(&answer(result));
         }
         let line = report.to_json("second");
-        assert_eq!(
-            (line["ok"].as_u64(), line["denied"].as_u64()),
-            (Some(2), Some(1))
-        );
+        assert_eq!((line["ok"].as_u64(), line["denied"].as_u64()), (Some(2), Some(1)));
         assert_eq!(line["error_kinds"]["redis_readonly"], 1);
         assert!(line["p99_ms"].as_f64().unwrap() >= 2.0);
     }

@@ -70,9 +70,7 @@ impl View {
             Ok(false) => 1,
             Err(_) => 2,
         };
-        let target = answer
-            .target
-            .and_then(|target| inner.targets.get_mut(target));
+        let target = answer.target.and_then(|target| inner.targets.get_mut(target));
         if let Some((_, counts)) = target {
             counts[column] += 1;
         }
@@ -125,44 +123,26 @@ impl View {
         registry.register("errors", "Requests that failed, by kind", errors);
 
         let rates = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-        for (result, n) in [
-            ("ok", last.ok),
-            ("denied", last.denied),
-            ("error", last.errors),
-        ] {
+        for (result, n) in [("ok", last.ok), ("denied", last.denied), ("error", last.errors)] {
             let n = i64::try_from(n).unwrap_or(i64::MAX);
             rates.get_or_create(&[("result", result)]).set(n);
         }
-        registry.register(
-            "last_second",
-            "Requests of the last second, by result",
-            rates,
-        );
+        registry.register("last_second", "Requests of the last second, by result", rates);
         let recent = self.recent.now();
         for (name, per_mille) in [("p50_seconds", 500), ("p99_seconds", 990)] {
             let gauge = Gauge::<f64, AtomicU64>::default();
             gauge.set(recent.at(per_mille).as_secs_f64());
-            registry.register(
-                name,
-                "Quantile of the last 10 s, as the client saw it",
-                gauge,
-            );
+            registry.register(name, "Quantile of the last 10 s, as the client saw it", gauge);
         }
 
         let allowed = Family::<[(&'static str, String); 1], Gauge>::default();
         let limits = Family::<[(&'static str, String); 1], Gauge>::default();
         for (key, seen, limit) in windows {
             let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
-            allowed
-                .get_or_create(&[("key", key.clone())])
-                .set(number(seen));
+            allowed.get_or_create(&[("key", key.clone())]).set(number(seen));
             limits.get_or_create(&[("key", key)]).set(number(limit));
         }
-        registry.register(
-            "key_allowed",
-            "Allowed in the key's last window, over all nodes",
-            allowed,
-        );
+        registry.register("key_allowed", "Allowed in the key's last window, over all nodes", allowed);
         registry.register("key_limit", "The key's limit, as a node told it", limits);
 
         let mut text = String::new();
@@ -179,10 +159,7 @@ fn target_name(url: &str) -> String {
 
 /// `/healthz` says whether the generator itself works; how the service does is in the numbers.
 pub(super) fn router(view: Arc<View>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics))
-        .with_state(view)
+    Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(view)
 }
 
 async fn healthz(State(view): State<Arc<View>>) -> Response {
@@ -190,11 +167,7 @@ async fn healthz(State(view): State<Arc<View>>) -> Response {
         let inner = view.lock();
         (inner.closed.elapsed() > STUCK, inner.last.to_json("second"))
     };
-    let (status, word) = if stuck {
-        (StatusCode::SERVICE_UNAVAILABLE, "stuck")
-    } else {
-        (StatusCode::OK, "sending")
-    };
+    let (status, word) = if stuck { (StatusCode::SERVICE_UNAVAILABLE, "stuck") } else { (StatusCode::OK, "sending") };
     (status, Json(json!({"status": word, "last_second": last}))).into_response()
 }
 

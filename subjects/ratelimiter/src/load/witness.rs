@@ -28,9 +28,7 @@ pub(super) struct Witness {
 impl Witness {
     pub(super) fn new(keys: &[String]) -> Self {
         let keys = keys.iter().map(|key| (key.clone(), Seen::default()));
-        Self {
-            keys: keys.collect(),
-        }
+        Self { keys: keys.collect() }
     }
 
     pub(super) fn allowed(&mut self, key: &str, at: Instant) {
@@ -62,11 +60,7 @@ impl Witness {
 impl Seen {
     fn forget(&mut self, now: Instant) {
         let window = Duration::from_millis(self.limit.map_or(60_000, |limit| limit.window_ms));
-        while self
-            .allowed
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= window)
-        {
+        while self.allowed.front().is_some_and(|at| now.duration_since(*at) >= window) {
             self.allowed.pop_front();
         }
     }
@@ -95,13 +89,7 @@ mod tests {
         let mut witness = Witness::new(&["a".to_owned()]);
         let start = Instant::now();
         assert!(witness.windows(start).is_empty(), "no limit known yet");
-        witness.set_limit(
-            "a",
-            Limit {
-                limit: 2,
-                window_ms: 1000,
-            },
-        );
+        witness.set_limit("a", Limit { limit: 2, window_ms: 1000 });
         for ms in [0, 500, 900, 1100] {
             witness.allowed("a", start + Duration::from_millis(ms));
         }

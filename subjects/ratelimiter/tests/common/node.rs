@@ -23,55 +23,33 @@ impl Node {
     pub(crate) async fn start(name: &str, redis_url: &str, flags: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let mut words = vec![
-            "ratelimiter",
-            "serve",
-            "--node",
-            name,
-            "--redis-url",
-            redis_url,
-        ];
+        let mut words = vec!["ratelimiter", "serve", "--node", name, "--redis-url", redis_url];
         words.extend(flags);
         let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else {
             panic!("not a node");
         };
         let task = tokio::spawn(async move {
-            ratelimiter::serve::serve_on(listener, args, std::future::pending())
-                .await
-                .unwrap();
+            ratelimiter::serve::serve_on(listener, args, std::future::pending()).await.unwrap();
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(5))
-            .build()
-            .unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
         Self { base, http, task }
     }
 
     /// Starts a node and waits until it is healthy.
     pub(crate) async fn healthy(name: &str, redis_url: &str, flags: &[&str]) -> Self {
         let node = Self::start(name, redis_url, flags).await;
-        node.wait_for("health", async |n| n.get("/healthz").await.0 == 200)
-            .await;
+        node.wait_for("health", async |n| n.get("/healthz").await.0 == 200).await;
         node
     }
 
-    pub(crate) async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        body: impl Into<reqwest::Body>,
-    ) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Answer {
         let method = method.parse().unwrap();
         let request = self.http.request(method, format!("{}{path}", self.base));
         let response = request.body(body).send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -83,17 +61,11 @@ impl Node {
     }
 
     pub(crate) async fn check(&self, key: &str) -> Answer {
-        self.send("POST", "/check", json!({ "key": key }).to_string())
-            .await
+        self.send("POST", "/check", json!({ "key": key }).to_string()).await
     }
 
     pub(crate) async fn check_cost(&self, key: &str, cost: u64) -> Answer {
-        self.send(
-            "POST",
-            "/check",
-            json!({"key": key, "cost": cost}).to_string(),
-        )
-        .await
+        self.send("POST", "/check", json!({"key": key, "cost": cost}).to_string()).await
     }
 
     /// Sends a check and goes away without waiting for its answer.
@@ -102,10 +74,7 @@ impl Node {
         let address = self.base.trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let body = json!({ "key": key }).to_string();
-        let head = format!(
-            "POST /check HTTP/1.1\r\nhost: n\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let head = format!("POST /check HTTP/1.1\r\nhost: n\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).await.unwrap();
         // Long enough to be read, shorter than Redis is paused.
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -116,10 +85,7 @@ impl Node {
         let (_, text) = self.get("/metrics").await;
         text.as_str().unwrap().lines().find_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
-            parts
-                .iter()
-                .all(|part| series.contains(part))
-                .then(|| value.parse().ok())?
+            parts.iter().all(|part| series.contains(part)).then(|| value.parse().ok())?
         })
     }
 

@@ -36,9 +36,7 @@ impl Redis {
                 std::env::var_os("RATELIMITER_TEST_NEEDS_REDIS").is_none(),
                 "neither redis-server nor the image {IMAGE} is here"
             );
-            eprintln!(
-                "SKIPPED: neither redis-server nor the image {IMAGE} is here; run subjects/ratelimiter/build"
-            );
+            eprintln!("SKIPPED: neither redis-server nor the image {IMAGE} is here; run subjects/ratelimiter/build");
             return None;
         }
         // Another program may take the port in between; then the next one is tried.
@@ -157,7 +155,5 @@ fn answers(port: u16) -> bool {
     };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
     let mut reply = [0; 5];
-    stream.write_all(b"PING\r\n").is_ok()
-        && stream.read_exact(&mut reply).is_ok()
-        && &reply == b"+PONG"
+    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut reply).is_ok() && &reply == b"+PONG"
 }
