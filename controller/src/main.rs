@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => runtime.block_on(cli::supervise::run(args)).map_err(|error| chain(&error)),
-        Command::Audit(args) => return runtime.block_on(cli::audit::run(args)),
+        Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Crd(args) => cli::crd::run(&args),
     };
     // A command's blocking read of its input must not hold up the end.

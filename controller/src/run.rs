@@ -27,7 +27,7 @@ use crate::incident::validate::Defaults;
 use crate::metrics::Metrics;
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
-use crate::sandbox::DockerProvider;
+use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
