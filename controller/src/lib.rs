@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod cli;
 pub mod model;
 pub mod money;
 pub mod sandbox;
