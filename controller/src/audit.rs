@@ -9,7 +9,7 @@
 //! * [`recorder`] is one session's writer, and waits while the store is away;
 //! * [`postgres`] and [`fake`] are the stores;
 //! * [`reader`] is the trail as its readers see it, [`follow`] its live end, [`api`] and [`remote`] the
-//!   way from there to people.
+//!   way from there to people, [`render`] what they see.
 
 pub mod api;
 pub mod codec;
@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod reader;
 pub mod recorder;
 pub mod remote;
+pub mod render;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests' code
 
 pub mod samples;
+pub mod story;
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;

@@ -1,7 +1,7 @@
 //! Small sessions and entries for tests.
 
 use crate::audit::{
-    AuditStore, Bytes, CallOutcome, EntryBody, NewSession, ReasoningEntry, SessionRecord, StreamRecord, ToolResultEntry,
+    AuditStore, Bytes, CallOutcome, ControlEntry, ControlEvent, EntryBody, NewSession, ReasoningEntry, SessionRecord, StreamRecord, ToolResultEntry,
 };
 use crate::session::SessionId;
 use jiff::Timestamp;
@@ -49,5 +49,14 @@ pub fn result_with(stdout: Bytes, stderr: Bytes) -> EntryBody {
         stderr: stream(stderr),
         content: "ok".into(),
         is_error: false,
+    })
+}
+
+/// The last entry of a session.
+pub fn seal(phase: &str) -> EntryBody {
+    EntryBody::Control(ControlEntry {
+        event: ControlEvent::Sealed,
+        message: format!("the session ended: {phase}"),
+        details: serde_json::Value::Null,
     })
 }

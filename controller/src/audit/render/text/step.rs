@@ -1,0 +1,231 @@
+//! One entry as text.
+
+use serde_json::Value;
+
+use super::Options;
+use crate::audit::render::style::Style;
+use crate::audit::render::{clean, numbers};
+use crate::audit::{
+    CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome, SessionRecord, StoredEntry, StreamRecord,
+    ToolCallEntry, ToolResultEntry, TurnEntry,
+};
+
+/// Lines that are shown of the start of an output, unless all is wanted.
+const FIRST: usize = 12;
+/// Lines that are shown of its end.
+const LAST: usize = 8;
+/// Characters that are shown of one line.
+const LONGEST: usize = 400;
+/// Under the first line of a step.
+const INDENT: &str = "                        ";
+
+/// An entry's first line, and the lines under it.
+struct Step {
+    first: String,
+    under: Vec<String>,
+}
+
+impl Step {
+    fn new(first: impl Into<String>) -> Self {
+        Self { first: first.into(), under: Vec::new() }
+    }
+
+    /// A text of several lines, each behind a mark, so that no line passes for one of ours.
+    fn under(mut self, mark: &str, text: &str, options: Options) -> Self {
+        self.under.extend(bounded(&all_lines(text, options), options).into_iter().map(|line| format!("{mark} {line}")));
+        self
+    }
+}
+
+/// The entry's lines, or nothing for what only repeats others.
+pub(super) fn render(record: &SessionRecord, entry: &StoredEntry, options: Options) -> String {
+    let style = options.style;
+    let Some(mut step) = entry.body().map_or_else(|| Some(unknown(entry, options)), |body| known(&body, options)) else {
+        return String::new();
+    };
+    if let Some(summary) = entry.summary.as_deref().filter(|summary| !summary.trim().is_empty()) {
+        step.under.push(style.dim(&format!("≈ {}", clean::one_line(summary))));
+    }
+    let since = format!("+{}", numbers::between(record.new.started_at, entry.at));
+    let gutter = format!("{since:>8} {} {:>4}  ", numbers::time_of_day(entry.at), format!("#{}", entry.seq));
+    let mut text = format!("{}{}\n", style.dim(&gutter), step.first);
+    for line in step.under {
+        text.push_str(&format!("{INDENT}{line}\n"));
+    }
+    text
+}
+
+fn known(body: &EntryBody, options: Options) -> Option<Step> {
+    let style = options.style;
+    Some(match body {
+        EntryBody::Incident(entry) => {
+            let title = entry.incident["title"].as_str().unwrap_or("an incident");
+            let step = Step::new(format!("{} {}", style.bold("incident"), clean::one_line(title)));
+            let description = entry.incident["description"].as_str().unwrap_or_default();
+            let step = step.under("│", description, options);
+            if options.full { step.under("│", &entry.user, options) } else { step }
+        }
+        EntryBody::Turn(turn) => turn_step(turn, style),
+        EntryBody::Reasoning(entry) => {
+            let mut lines = all_lines(entry.text.trim(), options);
+            if lines.is_empty() {
+                return None;
+            }
+            let mark = if entry.thinking { style.dim("∴ (thinking)") } else { "∴".to_owned() };
+            let first = lines.remove(0);
+            Step { first: format!("{mark} {first}"), under: bounded(&lines, options) }
+        }
+        EntryBody::ToolCall(call) => call_step(call, options),
+        EntryBody::ToolResult(result) => result_step(result, options),
+        EntryBody::Change(data) => Step::new(style.act("change")).under("│", &pretty(data), options),
+        EntryBody::Verification(data) => Step::new(style.bold("verification")).under("│", &pretty(data), options),
+        EntryBody::Note(data) => Step::new(style.bold("note")).under("│", &pretty(data), options),
+        EntryBody::Conclusion(conclusion) => conclusion_step(conclusion, options),
+        EntryBody::Control(control) => control_step(control, options),
+    })
+}
+
+fn unknown(entry: &StoredEntry, options: Options) -> Step {
+    let first = format!("{} (this version does not know it)", clean::one_line(&entry.kind));
+    Step::new(first).under("│", &pretty(&entry.data), options)
+}
+
+fn turn_step(turn: &TurnEntry, style: Style) -> Step {
+    let mut parts = vec![format!("turn {}", turn.turn), clean::one_line(&turn.model), numbers::duration_ms(turn.duration_ms)];
+    parts.push(turn.cost.to_string());
+    if let Some(reason) = turn.stop_reason.as_deref().filter(|reason| !matches!(*reason, "tool_use" | "end_turn")) {
+        parts.push(style.warn(&clean::one_line(reason)));
+    }
+    Step::new(style.dim(&parts.join(" · ")))
+}
+
+fn call_step(call: &ToolCallEntry, options: Options) -> Step {
+    let style = options.style;
+    let mut step = match &call.command {
+        Some(command) => {
+            let mut lines = all_lines(command.trim_end(), Options { full: true, ..options });
+            let first = if lines.is_empty() { String::new() } else { lines.remove(0) };
+            let first = format!("{} {}", style.act("$"), style.bold(&first));
+            Step { first, under: lines.into_iter().map(|line| format!("  {}", style.bold(&line))).collect() }
+        }
+        None if call.tool == "conclude" => return Step::new(style.dim("the agent asks to conclude")),
+        None => Step::new(format!("{} {}", style.act("tool"), clean::one_line(&call.tool))).under("│", &pretty(&call.input), options),
+    };
+    if let Some(why) = call.reasoning.as_deref().filter(|why| !why.trim().is_empty()) {
+        step.under.push(format!("{} {}", style.dim("why:"), clean::one_line(why)));
+    }
+    step
+}
+
+/// How a call ended, in a few words, and whether that is well.
+pub(in crate::audit::render) fn outcome(outcome: &CallOutcome) -> (String, bool) {
+    match outcome {
+        CallOutcome::Exited { code: 0 } => ("exit 0".to_owned(), true),
+        CallOutcome::Exited { code } => (format!("exit {code}"), false),
+        CallOutcome::Signaled { signal } => (format!("killed by signal {signal}"), false),
+        CallOutcome::TimedOut { limit_ms } => (format!("timed out: killed after {}", numbers::duration_ms(*limit_ms)), false),
+        CallOutcome::Cancelled => ("killed: the session was cancelled".to_owned(), false),
+        CallOutcome::NotStarted { reason } => (format!("not started: {}", clean::one_line(reason)), false),
+        CallOutcome::Unknown { reason } => (format!("outcome unknown: {}", clean::one_line(reason)), false),
+        CallOutcome::Accepted => ("accepted".to_owned(), true),
+    }
+}
+
+fn result_step(result: &ToolResultEntry, options: Options) -> Step {
+    let style = options.style;
+    let (words, good) = outcome(&result.outcome);
+    let painted = if good { style.good(&words) } else { style.bad(&words) };
+    let written: u64 = [&result.stdout, &result.stderr].into_iter().flatten().map(|stream| stream.bytes).sum();
+    let mut first = format!("→ {painted} {}", style.dim(&format!("(#{}, {}", result.call, numbers::duration_ms(result.duration_ms))));
+    if written > 0 {
+        first.push_str(&style.dim(&format!(", {}", numbers::bytes(written))));
+    }
+    first.push_str(&style.dim(")"));
+    let mut step = Step::new(first);
+    if let Some(stream) = &result.stdout {
+        step.under.extend(output(stream, "│", options));
+    }
+    if let Some(stream) = &result.stderr {
+        step.under.extend(output(stream, &style.bad("!"), options));
+    }
+    step
+}
+
+/// An output's lines behind a mark, the dropped middle named.
+fn output(stream: &StreamRecord, mark: &str, options: Options) -> Vec<String> {
+    let mut lines = all_lines(&clean::bytes(&stream.head), options);
+    if let Some(tail) = &stream.tail {
+        let kept = stored_len(&stream.head) + stored_len(tail);
+        lines.push(format!("… {} in between were not kept …", numbers::bytes(stream.bytes.saturating_sub(kept))));
+        lines.extend(all_lines(&clean::bytes(tail), options));
+    }
+    bounded(&lines, options).into_iter().map(|line| format!("{mark} {line}")).collect()
+}
+
+pub(in crate::audit::render) fn stored_len(bytes: &crate::audit::Bytes) -> u64 {
+    match bytes {
+        crate::audit::Bytes::Text(text) => text.len() as u64,
+        crate::audit::Bytes::Base64(text) => {
+            let padding = text.bytes().rev().take_while(|byte| *byte == b'=').count();
+            (text.len() / 4 * 3).saturating_sub(padding) as u64
+        }
+    }
+}
+
+fn conclusion_step(conclusion: &ConclusionEntry, options: Options) -> Step {
+    let style = options.style;
+    let claim = match conclusion.outcome {
+        Outcome::Resolved => style.good("resolved"),
+        Outcome::Unresolved => style.bad("unresolved"),
+    };
+    let mut step = Step::new(format!("{} the agent says: {claim}", style.bold("conclusion")));
+    let evidence: Vec<String> = conclusion.evidence.iter().map(|seq| format!("#{seq}")).collect();
+    let parts = [
+        ("root cause:", Some(conclusion.root_cause.clone())),
+        ("summary:", Some(conclusion.summary.clone())),
+        ("evidence:", (!evidence.is_empty()).then(|| evidence.join(", "))),
+        ("follow-up:", conclusion.follow_up.clone()),
+    ];
+    for (name, text) in parts {
+        if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+            step.under.push(format!("{} {}", style.dim(name), clean::one_line(&text)));
+        }
+    }
+    if options.full { step } else { Step { under: bounded(&step.under, options), ..step } }
+}
+
+fn control_step(control: &ControlEntry, options: Options) -> Step {
+    let style = options.style;
+    let name = serde_json::to_value(control.event).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+    let name = match control.event {
+        ControlEvent::Error | ControlEvent::SandboxLost => style.bad(&name),
+        ControlEvent::Cancelled | ControlEvent::Budget | ControlEvent::Nudged | ControlEvent::Resumed => style.warn(&name),
+        ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
+    };
+    let step = Step::new(format!("· {name} {}", clean::one_line(&control.message)));
+    if options.full && !control.details.is_null() { step.under("│", &pretty(&control.details), options) } else { step }
+}
+
+fn pretty(data: &Value) -> String {
+    match data {
+        Value::Null => String::new(),
+        data => format!("{data:#}"),
+    }
+}
+
+fn all_lines(text: &str, options: Options) -> Vec<String> {
+    let limit = if options.full { usize::MAX } else { LONGEST };
+    clean::lines(text).map(|line| clean::bounded(&line, limit)).collect()
+}
+
+/// The first and the last lines, with a word about those between.
+fn bounded(lines: &[String], options: Options) -> Vec<String> {
+    if options.full || lines.len() <= FIRST + LAST + 1 {
+        return lines.to_vec();
+    }
+    let mut kept = lines[..FIRST].to_vec();
+    let between = format!("… +{} more lines, --full shows all", lines.len() - FIRST - LAST);
+    kept.push(options.style.dim(&between));
+    kept.extend_from_slice(&lines[lines.len() - LAST..]);
+    kept
+}

@@ -1,0 +1,194 @@
+//! `operator audit` and `operator migrate` as processes: exit codes, streams, and what is on them.
+
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use controller::audit::testing::story;
+use controller::audit::testing::{self, TestDatabase};
+use controller::audit::{AuditStore, api};
+use controller::cli::{audit, migrate};
+use jiff::{SignedDuration, Timestamp};
+
+const ENTRY: &str = "OPERATOR_TEST_CLI";
+const MARK: &str = "=====\n";
+
+#[derive(Parser)]
+#[command(name = "operator")]
+enum Program {
+    Audit(audit::AuditArgs),
+    Migrate(migrate::MigrateArgs),
+}
+
+/// The program itself: run by the other tests in a process of its own.
+#[test]
+fn program() {
+    let Ok(line) = std::env::var(ENTRY) else { return };
+    print!("{MARK}");
+    let arguments: Vec<String> = serde_json::from_str(&line).unwrap();
+    let program = Program::parse_from(arguments);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let done: Result<(), String> = runtime.block_on(async {
+        match program {
+            Program::Audit(args) => audit::run(args).await.map_err(|error| error.to_string()),
+            Program::Migrate(args) => migrate::run(args).await.map_err(|error| error.to_string()),
+        }
+    });
+    let code = done.map_or_else(
+        |error| {
+            eprintln!("error: {error}");
+            1
+        },
+        |()| 0,
+    );
+    std::process::exit(code);
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let line: Vec<&str> = ["operator"].into_iter().chain(arguments.iter().copied()).collect();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "program", "--nocapture", "--quiet"]);
+    command.env(ENTRY, serde_json::to_string(&line).unwrap());
+    for name in ["DATABASE_URL", "OPERATOR_AUDIT_URL", "OPERATOR_DATABASE_PASSWORD", "RUST_BACKTRACE"] {
+        command.env_remove(name);
+    }
+    command.env("KUBECONFIG", "/nonexistent").env("HOME", "/nonexistent");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    let all = String::from_utf8(output.stdout.clone()).unwrap();
+    all.split_once(MARK).map(|(_, ours)| ours.to_owned()).unwrap_or(all)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+async fn run(arguments: &[&str]) -> Output {
+    let mut command = command(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+async fn tell_the_story(database: &TestDatabase) {
+    let store = database.store();
+    let record = story::record();
+    let session = store.begin_session(&record.new).await.unwrap().new;
+    for (seq, (ms, body)) in (1..).zip(story::bodies()) {
+        store.append(&session.id, seq, session.started_at + SignedDuration::from_millis(ms), &body).await.unwrap();
+    }
+    store.update_session(&session.id, &record.state).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_and_show_through_the_database_and_the_api() {
+    let database = testing::database().await;
+    tell_the_story(&database).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_url = format!("http://{}", listener.local_addr().unwrap());
+    let router = api::router(Arc::new(database.store()));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let mut pictures = Vec::new();
+    for source in [["--database-url", &database.url], ["--audit-url", &api_url]] {
+        let [flag, url] = source;
+        let list = run(&["audit", "list", "-A", flag, url]).await;
+        assert!(list.status.success(), "{}", stderr(&list));
+        assert!(stdout(&list).contains("redis-readonly"), "{}", stdout(&list));
+        let none = run(&["audit", "list", "-n", "elsewhere", flag, url]).await;
+        assert!(none.status.success());
+        assert_eq!((stdout(&none).as_str(), stderr(&none).trim()), ("", "No sessions found in the namespace elsewhere."));
+
+        let by_id = run(&["audit", "show", "2026-01-28T20-54-48-3a029c12", flag, url]).await;
+        let by_name = run(&["audit", "show", "redis-readonly", "-n", "demo", flag, url]).await;
+        assert!(by_id.status.success() && by_name.status.success(), "{}", stderr(&by_name));
+        assert_eq!(stdout(&by_id), stdout(&by_name));
+        assert!(stdout(&by_id).contains("offline-ratelimiter") && !stdout(&by_id).contains('\u{1b}'));
+
+        let json = run(&["audit", "show", "demo/redis-readonly", "-o", "json", flag, url]).await;
+        let value: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+        assert_eq!(value["sessions"][0]["entries"].as_array().unwrap().len(), 16);
+
+        let missing = run(&["audit", "show", "redis-readnly", "-n", "demo", flag, url]).await;
+        assert_eq!(missing.status.code(), Some(1));
+        assert!(stderr(&missing).contains("redis-readonly"), "{}", stderr(&missing));
+        let missing = run(&["audit", "show", "2026-01-28T20-54-48-3a029c13", flag, url]).await;
+        assert!(stderr(&missing).contains("2026-01-28T20-54-48-3a029c12"), "{}", stderr(&missing));
+
+        let followed = run(&["audit", "follow", "demo/redis-readonly", flag, url]).await;
+        assert!(followed.status.success(), "{}", stderr(&followed));
+        assert_eq!(stdout(&followed), stdout(&by_id), "what was followed is what is shown");
+        pictures.push(stdout(&by_id));
+    }
+    assert_eq!(pictures[0], pictures[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follow_waits_for_the_session_and_ends_with_its_seal() {
+    let database = testing::database().await;
+    let mut child = command(&["audit", "follow", "demo/redis-readonly", "-o", "json", "--database-url", &database.url]);
+    let child = child.spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tell_the_story(&database).await;
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    let output = tokio::time::timeout(Duration::from_secs(20), output).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("waiting for a session of the Incident demo/redis-readonly to begin"));
+    assert_eq!(stdout(&output).lines().count(), 16, "{}", stdout(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_is_a_sentence_and_an_exit_code() {
+    let database = testing::shared().empty_database().await;
+    for (arguments, code, words) in [
+        (&["audit", "list"][..], 1, "no cluster to ask"),
+        (&["audit", "list", "--colour"], 2, "--colour"),
+        (&["audit", "list", "--audit-url", "ftp://x"], 1, "expected http://HOST:PORT"),
+        (&["audit", "list", "--audit-url", "http://127.0.0.1:1"], 1, "cannot be reached"),
+        (&["audit", "list", "--database-url", "postgres://u:s3cret@127.0.0.1:1/d"], 1, "unavailable"),
+        (&["audit", "list", "--database-url", &database.owner_url], 1, "operator migrate"),
+        (&["migrate"], 2, "--database-url"),
+        (&["migrate", "--wait", "0", "--database-url", "postgres://u:s3cret@127.0.0.1:1/d"], 1, "no database at 127.0.0.1:1/d"),
+        (&["migrate", "--controller-role", "a b", "--database-url", &database.owner_url], 1, "no name for a role"),
+    ] {
+        let begun = Timestamp::now();
+        let output = run(arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("s3cret") && stdout(&output).is_empty());
+        assert!(Timestamp::now().duration_since(begun).as_secs() < 10, "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrate_makes_what_the_controller_needs() {
+    let database = testing::shared().empty_database().await;
+    let roles = &database.roles;
+    let arguments =
+        ["migrate", "--database-url", &database.owner_url, "--controller-role", &roles.controller, "--reader-role", &roles.reader];
+    let mut migrate = command(&arguments);
+    migrate.env("OPERATOR_DATABASE_PASSWORD", "for-tests-only");
+    let output = tokio::task::spawn_blocking(move || migrate.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("brought to version") && !stderr(&output).contains("for-tests-only"));
+    let store = database.store();
+    store.check_schema().await.unwrap();
+    store.ping().await.unwrap();
+    // Again, without a password: the role keeps the one that it has.
+    let again = run(&arguments).await;
+    assert!(again.status.success() && stderr(&again).contains("up to date"), "{}", stderr(&again));
+    database.store().ping().await.unwrap();
+}
+
+/// `operator audit show … | head -1`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_goes_away_is_no_error() {
+    let database = testing::database().await;
+    tell_the_story(&database).await;
+    let mut child = command(&["audit", "follow", "demo/redis-readonly", "--database-url", &database.url]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
+}
