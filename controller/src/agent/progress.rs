@@ -23,6 +23,8 @@ pub struct Progress {
     pub commands: i64,
     /// Tokens read so far, cached ones included.
     pub input_tokens: i64,
+    /// Of the tokens read, those that came from the prompt cache.
+    pub cached_tokens: i64,
     /// Tokens written so far.
     pub output_tokens: i64,
     /// What it cost so far; an upper bound unless `cost_known`.
