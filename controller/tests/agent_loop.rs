@@ -1,5 +1,5 @@
 //! The agent's loop against fakes of everything: what it records, runs, sends, and how it ends.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 #[path = "agent_loop/ends.rs"]
 mod ends;

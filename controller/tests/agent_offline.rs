@@ -1,6 +1,6 @@
 //! The whole loop against the strict offline model over HTTP: what the real API would refuse is
 //! refused there too.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 #[path = "agent_loop/rig.rs"]
 #[allow(dead_code)]
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use controller::agent::SessionEnd;
 use controller::audit::EntryBody;
-use controller::model::anthropic::AnthropicOptions;
 use controller::model::Anthropic;
+use controller::model::anthropic::AnthropicOptions;
 use offline_model::{Handle, Options, ScriptSet, Server};
 use rig::{Rig, reason};
 use serde_json::Value;
@@ -69,16 +69,21 @@ async fn three_calls_run_in_order_and_three_results_go_back() {
     assert_eq!(requests.len(), 4);
     let second: Value = requests[1].body.clone();
     let sent = second["messages"].as_array().unwrap();
-    let results: Vec<&Value> = sent[2]["content"].as_array().unwrap().iter().filter(|block| block["type"] == "tool_result").collect();
+    let results: Vec<&Value> =
+        sent[2]["content"].as_array().unwrap().iter().filter(|block| block["type"] == "tool_result").collect();
     assert_eq!(results.len(), 3);
-    let recorded = rig.bodies().into_iter().find_map(|body| if let EntryBody::Turn(turn) = body { Some(turn) } else { None }).unwrap();
+    let recorded = rig
+        .bodies()
+        .into_iter()
+        .find_map(|body| if let EntryBody::Turn(turn) = body { Some(turn) } else { None })
+        .unwrap();
     assert_eq!(serde_json::to_string(&sent[1]).unwrap(), serde_json::to_string(&recorded.message).unwrap());
     server.shutdown().await;
 }
 
 #[tokio::test]
 async fn faults_of_the_api_are_on_record_and_overcome() {
-    let rules = r#"
+    let rules = r"
 rules:
   - name: busy
     when: {turn: 0}
@@ -86,7 +91,7 @@ rules:
   - name: cut
     when: {turn: 1}
     answer: {cut_after_events: 4, times: 1, tools: [{name: conclude, input: {outcome: unresolved, root_cause: c, summary: s, evidence: []}}]}
-"#;
+";
     let (_server, model) = serve(rules).await;
     let rig = Rig::new();
     let (end, _) = rig.run_with(model).await;

@@ -1,12 +1,14 @@
 //! The client of the Messages API against the strict offline model: errors, retries, streams, caching,
 //! and that the key shows nowhere.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use controller::model::anthropic::AnthropicOptions;
-use controller::model::{Anthropic, ErrorKind, INVALID_JSON, Model, ModelError, ModelEvent, ModelMessage, ModelRequest, StopReason};
+use controller::model::{
+    Anthropic, ErrorKind, INVALID_JSON, Model, ModelError, ModelEvent, ModelMessage, ModelRequest, StopReason,
+};
 use offline_model::{Handle, Options, ScriptSet, Server};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +50,10 @@ async fn ask(rules: &str) -> (Result<ModelMessage, ModelError>, Vec<ModelEvent>,
 }
 
 fn retries(events: &[ModelEvent]) -> Vec<&'static str> {
-    events.iter().filter_map(|event| if let ModelEvent::Retry { category, .. } = event { Some(*category) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| if let ModelEvent::Retry { category, .. } = event { Some(*category) } else { None })
+        .collect()
 }
 
 #[tokio::test]
@@ -102,7 +107,9 @@ async fn what_does_not_pass_is_named_at_once() {
         (413, ErrorKind::TooLarge),
     ];
     for (status, kind) in cases {
-        let (answer, events, asked) = ask(&format!("rules: [{{name: a, answer: {{error: {{status: {status}, message: bad key {KEY} here}}}}}}]")).await;
+        let (answer, events, asked) =
+            ask(&format!("rules: [{{name: a, answer: {{error: {{status: {status}, message: bad key {KEY} here}}}}}}]"))
+                .await;
         let error = answer.unwrap_err();
         assert_eq!((error.kind, asked, retries(&events).len()), (kind, 1, 0), "{status}");
         assert!(error.request_id.is_some(), "{status}");
@@ -122,7 +129,9 @@ async fn it_gives_up_after_its_attempts() {
 
 #[tokio::test]
 async fn invalid_json_of_a_tool_is_kept_as_text() {
-    let (answer, _, _) = ask("rules: [{name: a, answer: {tools: [{name: shell, input: {command: ls}}], invalid_tool_json: true}}]").await;
+    let (answer, _, _) =
+        ask("rules: [{name: a, answer: {tools: [{name: shell, input: {command: ls}}], invalid_tool_json: true}}]")
+            .await;
     let block = answer.unwrap().message["content"][0].clone();
     let text = block["input"][INVALID_JSON].as_str().unwrap();
     assert!(text.contains("command") && serde_json::from_str::<Value>(text).is_err(), "{block}");
@@ -159,7 +168,8 @@ async fn silence_ends_at_its_limit() {
     options.timeouts.first_byte = Duration::from_millis(100);
     options.timeouts.idle = Duration::from_millis(100);
     options.retry.attempts = 2;
-    let error = Anthropic::new(options).unwrap().complete(&request(), &|_| {}, &CancellationToken::new()).await.unwrap_err();
+    let error =
+        Anthropic::new(options).unwrap().complete(&request(), &|_| {}, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Network | ErrorKind::Stream), "{error}");
     assert_eq!(error.attempts, 2);
 }
@@ -172,7 +182,8 @@ async fn nobody_listens() {
     drop(listener);
     let mut options = options(&url);
     options.retry.attempts = 2;
-    let error = Anthropic::new(options).unwrap().complete(&request(), &|_| {}, &CancellationToken::new()).await.unwrap_err();
+    let error =
+        Anthropic::new(options).unwrap().complete(&request(), &|_| {}, &CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.to_string().contains("refused"), "{error}");
 }

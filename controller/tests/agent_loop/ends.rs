@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, conclude, conclusion, reason, shell};
 
 fn stops(reason: StopReason, content: &[Value]) -> Step {
-    Step::Answer(message(reason, content.to_vec()))
+    Step::Answer(Box::new(message(reason, content)))
 }
 
 fn text(text: &str) -> Value {
@@ -29,14 +29,39 @@ async fn every_stop_reason_has_its_answer() {
         ("tool_use", vec![shell("a", "x"), conclude("b")], "Concluded:Concluded", &["x"]),
         ("end_turn twice", vec![says("done"), says("really")], "Escalated:NoConclusion", &[]),
         ("end_turn once", vec![says("done"), conclude("a")], "Concluded:Concluded", &[]),
-        ("work forgives a nudge", vec![says("1"), shell("a", "x"), says("2"), conclude("b")], "Concluded:Concluded", &["x"]),
-        ("end_turn with a call", vec![stops(StopReason::EndTurn, &[call("a", "x")]), conclude("b")], "Concluded:Concluded", &["x"]),
+        (
+            "work forgives a nudge",
+            vec![says("1"), shell("a", "x"), says("2"), conclude("b")],
+            "Concluded:Concluded",
+            &["x"],
+        ),
+        (
+            "end_turn with a call",
+            vec![stops(StopReason::EndTurn, &[call("a", "x")]), conclude("b")],
+            "Concluded:Concluded",
+            &["x"],
+        ),
         ("empty message", vec![stops(StopReason::EndTurn, &[]), conclude("b")], "Concluded:Concluded", &[]),
-        ("stop_sequence", vec![stops(StopReason::StopSequence, &[text("t")]), conclude("a")], "Concluded:Concluded", &[]),
-        ("unknown", vec![stops(StopReason::Other("tired".into()), &[text("t")]), conclude("a")], "Concluded:Concluded", &[]),
+        (
+            "stop_sequence",
+            vec![stops(StopReason::StopSequence, &[text("t")]), conclude("a")],
+            "Concluded:Concluded",
+            &[],
+        ),
+        (
+            "unknown",
+            vec![stops(StopReason::Other("tired".into()), &[text("t")]), conclude("a")],
+            "Concluded:Concluded",
+            &[],
+        ),
         ("missing", vec![stops(StopReason::Missing, &[call("a", "x")]), conclude("b")], "Concluded:Concluded", &["x"]),
         ("pause_turn", vec![stops(StopReason::PauseTurn, &[text("wait")]), conclude("a")], "Concluded:Concluded", &[]),
-        ("pause_turn for ever", vec![stops(StopReason::PauseTurn, &[text("wait")]); 9], "Escalated:PausedTooOften", &[]),
+        (
+            "pause_turn for ever",
+            vec![stops(StopReason::PauseTurn, &[text("wait")]); 9],
+            "Escalated:PausedTooOften",
+            &[],
+        ),
         ("refusal", vec![stops(StopReason::Refusal, &[text("no"), call("a", "x")])], "Escalated:ModelRefused", &[]),
         ("window", vec![stops(StopReason::ContextWindow, &[call("a", "x")])], "Escalated:ContextWindow", &[]),
         ("max_tokens", vec![stops(StopReason::MaxTokens, &[text("I")]), conclude("a")], "Concluded:Concluded", &[]),
@@ -76,9 +101,9 @@ async fn a_cut_call_is_told_to_the_model() {
 #[tokio::test]
 async fn a_refusal_says_why() {
     let rig = Rig::new();
-    let mut refusal = message(StopReason::Refusal, vec![]);
+    let mut refusal = message(StopReason::Refusal, &[]);
     refusal.stop_details = json!({"type": "refusal", "category": "cyber", "explanation": "This\nlooks odd."});
-    let (end, _) = rig.play([Step::Answer(refusal)]).await;
+    let (end, _) = rig.play([Step::Answer(Box::new(refusal))]).await;
     assert_eq!(end.message(), "the model refused to go on (category cyber): This looks odd.");
 }
 
@@ -105,7 +130,8 @@ async fn every_error_of_the_model_has_its_end() {
         assert_eq!(rig.kinds(), ["incident", "control:error", "control:sealed"]);
     }
     let rig = Rig::new();
-    let (end, _) = rig.play([shell("a", "x"), Step::Fail(ModelError::new(ErrorKind::TooLarge, "prompt is too long"))]).await;
+    let (end, _) =
+        rig.play([shell("a", "x"), Step::Fail(ModelError::new(ErrorKind::TooLarge, "prompt is too long"))]).await;
     assert_eq!(reason(&end), "Escalated:ContextWindow");
 }
 
@@ -156,13 +182,17 @@ async fn money_is_reserved_before_it_is_spent() {
     rig.input.pricing = PriceTable::default().of("claude-opus-5-5");
     rig.input.budgets.cost = Some(NanoDollars::from_dollars(0.4));
     let spends = |id: &str, output: u64| {
-        let mut answer = message(StopReason::ToolUse, vec![call(id, "x")]);
+        let mut answer = message(StopReason::ToolUse, &[call(id, "x")]);
         answer.usage = controller::model::Usage::from_api(json!({"input_tokens": 4000, "output_tokens": output}));
-        Step::Answer(answer)
+        Step::Answer(Box::new(answer))
     };
     let (end, model) = rig.play([spends("a", 8000), conclude("b")]).await;
     assert_eq!(reason(&end), "Escalated:CostBudget");
-    let spent: NanoDollars = rig.bodies().iter().filter_map(|body| if let EntryBody::Turn(turn) = body { Some(turn.cost) } else { None }).sum();
+    let spent: NanoDollars = rig
+        .bodies()
+        .iter()
+        .filter_map(|body| if let EntryBody::Turn(turn) = body { Some(turn.cost) } else { None })
+        .sum();
     assert!(spent <= NanoDollars::from_dollars(0.4), "{spent}");
     let room: Vec<u32> = model.requests().iter().map(|request| request.max_tokens).collect();
     assert_eq!(room, [8_000, 4_096]);
@@ -173,9 +203,9 @@ async fn the_token_budget_holds() {
     let mut rig = Rig::new();
     rig.input.budgets = Budgets { tokens: Some(30_000), ..Budgets::default() };
     let big = |id: &str| {
-        let mut answer = message(StopReason::ToolUse, vec![call(id, "x")]);
+        let mut answer = message(StopReason::ToolUse, &[call(id, "x")]);
         answer.usage = controller::model::Usage::from_api(json!({"input_tokens": 9000, "output_tokens": 500}));
-        Step::Answer(answer)
+        Step::Answer(Box::new(answer))
     };
     let (end, _) = rig.play([big("a"), conclude("b")]).await;
     assert_eq!(reason(&end), "Escalated:TokenBudget");

@@ -1,9 +1,10 @@
 //! Cancelled sessions, lost containers, engines that are away, commands that never end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::audit::{CallOutcome, EntryBody};
-use controller::model::fake::{Step, calls};
+use controller::model::fake::{FakeModel, Step, calls, says};
 use controller::sandbox::fake::FakeCall;
 use controller::sandbox::{CapturedStream, CommandEnd, CommandResult, SandboxError};
 use serde_json::json;
@@ -42,7 +43,7 @@ async fn a_cancelled_call_to_the_model_ends_at_once() {
         cancel.cancel();
     });
     let begun = tokio::time::Instant::now();
-    let (end, _) = rig.play([Step::Wait(Duration::from_secs(300)), conclude("b")]).await;
+    let (end, _) = rig.play([Step::Wait(Duration::from_mins(5)), conclude("b")]).await;
     assert_eq!(reason(&end), "Cancelled:Cancelled");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
@@ -59,7 +60,7 @@ async fn cancelled_before_it_began() {
 #[tokio::test]
 async fn cancelled_while_the_store_is_away() {
     let mut rig = Rig::new();
-    rig.patience = Duration::from_secs(3000);
+    rig.patience = Duration::from_mins(50);
     let recorder_store = rig.store.clone();
     let cancel = rig.cancel.clone();
     tokio::spawn(async move {
@@ -91,7 +92,15 @@ async fn a_lost_container_is_replaced_and_the_model_told() {
     let (end, model) = rig.play([two, shell("c", "three"), conclude("d")]).await;
     assert_eq!(end.phase(), "Concluded");
     assert_eq!(rig.provider.commands(), ["one", "three"]);
-    assert!(matches!(&outcomes(&rig)[..], [CallOutcome::Unknown { .. }, CallOutcome::NotStarted { .. }, CallOutcome::Exited { .. }, CallOutcome::Accepted]));
+    assert!(matches!(
+        &outcomes(&rig)[..],
+        [
+            CallOutcome::Unknown { .. },
+            CallOutcome::NotStarted { .. },
+            CallOutcome::Exited { .. },
+            CallOutcome::Accepted
+        ]
+    ));
     let told = model.requests()[1].messages[2]["content"].clone();
     assert_eq!(told[0]["is_error"], true);
     assert_eq!(told[1]["tool_use_id"], "b");
@@ -142,7 +151,7 @@ async fn an_engine_that_refuses_fails_the_session() {
 async fn what_a_command_prints_is_bounded_for_the_model_and_kept_on_record() {
     let rig = Rig::with(|_| CommandResult {
         end: CommandEnd::TimedOut,
-        duration: Duration::from_secs(120),
+        duration: Duration::from_mins(2),
         stdout: CapturedStream { head: vec![0xff; 1 << 20], tail: b"end\0".to_vec(), total: 1 << 30 },
         stderr: CapturedStream::default(),
     });
@@ -151,6 +160,23 @@ async fn what_a_command_prints_is_bounded_for_the_model_and_kept_on_record() {
     let shown = &rig.results()[0];
     assert!(shown.contains("killed by Operator after the limit of 120 s"));
     assert!(shown.contains("bytes left out") && shown.ends_with("end\\0") && shown.len() < 60_000, "{}", shown.len());
-    let kept = rig.bodies().into_iter().find_map(|body| if let EntryBody::ToolResult(result) = body { result.stdout } else { None });
+    let kept = rig
+        .bodies()
+        .into_iter()
+        .find_map(|body| if let EntryBody::ToolResult(result) = body { result.stdout } else { None });
     assert_eq!(kept.unwrap().bytes, 1 << 30);
+}
+
+#[tokio::test]
+async fn summaries_come_beside_the_loop_and_never_delay_it() {
+    let mut rig = Rig::with(|_| CommandResult::exited(0, &"long ".repeat(100), ""));
+    rig.summariser =
+        Some(Arc::new(FakeModel::new([Step::Wait(Duration::from_millis(300)), says("Redis is\nread-only.")])));
+    let begun = tokio::time::Instant::now();
+    let (end, _) = rig.play([shell("a", "x"), conclude("b")]).await;
+    assert_eq!(end.phase(), "Concluded");
+    assert!(begun.elapsed() < Duration::from_millis(250), "{:?}", begun.elapsed());
+    assert_eq!(rig.store.summary(&rig.session, 5), None);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(rig.store.summary(&rig.session, 5).as_deref(), Some("Redis is read-only."));
 }

@@ -29,7 +29,8 @@ fn watching() -> (Rig, Arc<Mutex<Vec<String>>>) {
         move |command| {
             let store: controller::audit::FakeStore = store.lock().unwrap().clone().unwrap();
             let last = store.all(&session).pop().unwrap();
-            let right = matches!(&last.body, EntryBody::ToolCall(call) if call.command.as_deref() == Some(&command.command));
+            let right =
+                matches!(&last.body, EntryBody::ToolCall(call) if call.command.as_deref() == Some(&command.command));
             if !right || last.seq != command.seq {
                 wrong.lock().unwrap().push(format!("{} ran after {last:?}", command.command));
             }
@@ -51,15 +52,31 @@ async fn three_calls_of_a_turn_run_in_order_and_three_results_go_back() {
     assert_eq!(
         rig.kinds(),
         [
-            "incident", "turn", "control:started", "tool_call", "tool_result", "tool_call", "tool_result", "tool_call",
-            "tool_result", "turn", "tool_call", "tool_result", "turn", "tool_call", "conclusion", "tool_result", "control:sealed",
+            "incident",
+            "turn",
+            "control:started",
+            "tool_call",
+            "tool_result",
+            "tool_call",
+            "tool_result",
+            "tool_call",
+            "tool_result",
+            "turn",
+            "tool_call",
+            "tool_result",
+            "turn",
+            "tool_call",
+            "conclusion",
+            "tool_result",
+            "control:sealed",
         ]
     );
     let second = &model.requests()[1].messages;
     assert_eq!(second.len(), 3);
     assert_eq!(second[1]["content"][0]["id"], "a");
     let results = second[2]["content"].as_array().unwrap();
-    let ids: Vec<_> = results.iter().map(|block| (block["type"].as_str().unwrap(), block["tool_use_id"].as_str().unwrap())).collect();
+    let ids: Vec<_> =
+        results.iter().map(|block| (block["type"].as_str().unwrap(), block["tool_use_id"].as_str().unwrap())).collect();
     assert_eq!(ids, [("tool_result", "a"), ("tool_result", "b"), ("tool_result", "c")]);
     assert!(results[1]["content"].as_str().unwrap().contains("stdout (3 bytes):\ntwo"));
 }
@@ -97,7 +114,7 @@ async fn a_store_that_hesitates_changes_nothing() {
     for nth in 1..=17 {
         for fault in [Fault::Unavailable, Fault::CommittedButUnanswered] {
             let (mut rig, wrong) = watching();
-            rig.patience = std::time::Duration::from_secs(60);
+            rig.patience = std::time::Duration::from_mins(1);
             rig.store.fail_at(nth, fault);
             let (end, _) = rig.play(script()).await;
             assert_eq!(end.phase(), "Concluded", "append {nth}");
@@ -136,7 +153,10 @@ async fn conclude_ends_behind_the_calls_before_it() {
     assert_eq!(
         outcomes,
         [
-            "Exited { code: 0 }", "`outcome` must be \"resolved\" or \"unresolved\"", "Accepted", "the session concluded",
+            "Exited { code: 0 }",
+            "`outcome` must be \"resolved\" or \"unresolved\"",
+            "Accepted",
+            "the session concluded",
             "the session concluded",
         ]
     );
@@ -150,7 +170,10 @@ async fn evidence_that_does_not_exist_is_left_out_and_named() {
     let (end, _) = rig.play([calls(&[("a", "conclude", input)])]).await;
     let SessionEnd::Concluded(conclusion) = end else { panic!("{end:?}") };
     assert_eq!(conclusion.evidence, [1, 2]);
-    let named = rig.bodies().into_iter().any(|body| matches!(body, EntryBody::Control(control) if control.message.contains("[99, -3]")));
+    let named = rig
+        .bodies()
+        .into_iter()
+        .any(|body| matches!(body, EntryBody::Control(control) if control.message.contains("[99, -3]")));
     assert!(named);
 }
 

@@ -6,13 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use controller::agent::transcript::Transcript;
 use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief,
+    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput,
+    SubjectBrief, Summariser,
 };
 use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder};
 use controller::model::fake::{FakeModel, Step, calls};
 use controller::model::{Model, Price, Pricing};
 use controller::sandbox::fake::FakeProvider;
-use controller::sandbox::{Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest};
+use controller::sandbox::{
+    Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+};
 use controller::session::SessionId;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -25,6 +28,7 @@ pub(crate) struct Rig {
     pub(crate) input: SessionInput,
     pub(crate) cancel: CancellationToken,
     pub(crate) patience: Duration,
+    pub(crate) summariser: Option<Arc<dyn Model>>,
 }
 
 impl Rig {
@@ -42,6 +46,7 @@ impl Rig {
             session,
             cancel: CancellationToken::new(),
             patience: Duration::from_millis(50),
+            summariser: None,
         }
     }
 
@@ -67,12 +72,16 @@ impl Rig {
         let deps = AgentDeps {
             recorder: Arc::new(self.recorder().await),
             model,
-            summariser: None,
+            summariser: self.summariser.clone().map(|model| Summariser {
+                model,
+                name: "offline-summary".to_owned(),
+                store: Arc::new(self.store.clone()),
+            }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
         };
         let work = agent::run(deps, self.input.clone(), self.cancel.clone());
-        let end = tokio::time::timeout(Duration::from_secs(3600 * 24), work).await.expect("the session never ended");
+        let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
         let progress = seen.borrow().clone();
         (end, progress)
     }
@@ -159,7 +168,7 @@ impl SandboxSource for Source {
             project: "ratelimiter".to_owned(),
             image: "agent:dev".to_owned(),
             limits: ContainerLimits::default(),
-            wall_limit: Duration::from_secs(3600),
+            wall_limit: Duration::from_hours(1),
         };
         let plan = self.provider.preflight(&request).await?;
         self.provider.create(&plan).await
