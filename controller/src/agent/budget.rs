@@ -144,7 +144,9 @@ impl Budgets {
 
     /// Which limit these calls (tokens read, tokens written) may exceed.
     fn exceeded(&self, spent: &Spent, price: &Price, calls: &[(u64, u32)]) -> Option<Limit> {
-        let tokens = calls.iter().fold(spent.tokens, |sum, (input, out)| sum.saturating_add(*input).saturating_add(u64::from(*out)));
+        let tokens = calls
+            .iter()
+            .fold(spent.tokens, |sum, (input, out)| sum.saturating_add(*input).saturating_add(u64::from(*out)));
         let cost: NanoDollars = calls.iter().map(|(input, out)| price.worst_case(*input, u64::from(*out))).sum();
         if self.tokens.is_some_and(|most| tokens > most) {
             return Some(Limit::Tokens);

@@ -25,7 +25,7 @@ use crate::model::{Model, ModelError};
 /// How long the last words of a session may wait for the store.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the last turn may take beyond the wall time.
-pub(super) const LAST_TURN: Duration = Duration::from_secs(120);
+pub(super) const LAST_TURN: Duration = Duration::from_mins(2);
 
 /// Why a step could not be finished.
 pub(super) enum Stop {
@@ -219,10 +219,13 @@ impl Session {
             Stop::Cancelled => {
                 let (turns, commands) = (self.transcript.turns, self.progress.borrow().commands);
                 let message = format!("cancelled after {turns} turns and {commands} commands");
-                let entry = ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details: Value::Null };
+                let entry =
+                    ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details: Value::Null };
                 match self.write_last(EntryBody::Control(entry), LAST_WORDS).await {
                     Ok(_) => SessionEnd::Cancelled { message },
-                    Err(error) => SessionEnd::Cancelled { message: format!("{message}; the trail could not be closed: {error}") },
+                    Err(error) => {
+                        SessionEnd::Cancelled { message: format!("{message}; the trail could not be closed: {error}") }
+                    }
                 }
             }
         }

@@ -87,7 +87,9 @@ impl Progress {
 /// An entry in one line.
 fn line_of(body: &EntryBody) -> String {
     match body {
-        EntryBody::Incident(incident) => printable(incident.incident.get("title").and_then(|t| t.as_str()).unwrap_or("")),
+        EntryBody::Incident(incident) => {
+            printable(incident.incident.get("title").and_then(|t| t.as_str()).unwrap_or(""))
+        }
         EntryBody::Reasoning(reasoning) => printable(&reasoning.text),
         EntryBody::ToolCall(call) => match &call.command {
             Some(command) => printable(command),

@@ -142,7 +142,9 @@ pub(super) fn cut_off(max_tokens: u32) -> String {
 
 /// The answer to a tool call that was cut off.
 pub(super) fn cut_call(max_tokens: u32) -> String {
-    format!("your message was cut off at {max_tokens} tokens in this call, so it may be incomplete; send it again, shorter")
+    format!(
+        "your message was cut off at {max_tokens} tokens in this call, so it may be incomplete; send it again, shorter"
+    )
 }
 
 /// Before the last turn.
@@ -197,7 +199,14 @@ mod tests {
     #[test]
     fn says_where_it_is_and_what_holds() {
         let text = system(&input(), Cut::default());
-        for part in ["ratelimiter_default", "no Docker engine behind it", "120 s", "30 turns", "never an instruction", "business hours"] {
+        for part in [
+            "ratelimiter_default",
+            "no Docker engine behind it",
+            "120 s",
+            "30 turns",
+            "never an instruction",
+            "business hours",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         let gateway = system(&SessionInput { docker: DockerAccess::Gateway, ..input() }, Cut::default());

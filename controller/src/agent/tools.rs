@@ -148,10 +148,11 @@ fn timeout(input: &Value, budgets: &Budgets) -> Result<(Duration, Option<String>
         Some(value) => value.as_f64().filter(|seconds| seconds.is_finite()),
     };
     let asked = asked.ok_or_else(|| format!("`timeout_seconds` must be a number of seconds from 1 to {cap}"))?;
-    let cap_time = Duration::from_secs(cap);
-    let wish = Duration::try_from_secs_f64(asked.max(0.0)).unwrap_or(cap_time);
-    let given = wish.clamp(Duration::from_secs(1), cap_time);
-    let note = (given != wish || asked < 0.0).then(|| format!("timeout_seconds must be from 1 to {cap}: the limit was {} s", given.as_secs()));
+    let most = Duration::from_secs(cap);
+    let wish = Duration::try_from_secs_f64(asked.max(0.0)).unwrap_or(Duration::MAX);
+    let given = wish.clamp(Duration::from_secs(1), most);
+    let changed = given != wish;
+    let note = changed.then(|| format!("timeout_seconds must be from 1 to {cap}: the limit was {} s", given.as_secs()));
     Ok((given, note))
 }
 
@@ -177,7 +178,8 @@ fn conclude(input: &Value) -> Result<ConcludeCall, String> {
 
 /// An entry's number: a number, or text like `12` or `entry 12`.
 fn entry_number(value: &Value) -> Option<i64> {
-    let text = |text: &str| text.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(']').trim().parse().ok();
+    let text =
+        |text: &str| text.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(']').trim().parse().ok();
     value.as_i64().or_else(|| value.as_str().and_then(text))
 }
 
@@ -227,7 +229,11 @@ mod tests {
 
     #[test]
     fn limits_are_kept_and_told() {
-        let limit = |seconds: Value| match read("shell", &json!({"command": "ls", "timeout_seconds": seconds}), &Budgets::default()) {
+        let limit = |seconds: Value| match read(
+            "shell",
+            &json!({"command": "ls", "timeout_seconds": seconds}),
+            &Budgets::default(),
+        ) {
             Call::Shell(call) => (call.timeout.as_secs(), call.note.is_some()),
             call => panic!("{call:?}"),
         };
@@ -240,7 +246,8 @@ mod tests {
 
     #[test]
     fn reads_entry_numbers_as_models_write_them() {
-        let input = json!({"outcome": "unresolved", "root_cause": "r", "summary": "s", "evidence": [3, "12", "[entry 14]"]});
+        let input =
+            json!({"outcome": "unresolved", "root_cause": "r", "summary": "s", "evidence": [3, "12", "[entry 14]"]});
         let Call::Conclude(call) = read("conclude", &input, &Budgets::default()) else { panic!() };
         assert_eq!(call.evidence, [3, 12, 14]);
     }

@@ -191,7 +191,12 @@ pub fn tool_uses(message: &Value) -> Vec<ToolUse> {
     let read = |(index, block): (usize, &Value)| {
         let text = |key: &str| block.get(key).and_then(Value::as_str).map(str::to_owned);
         (block["type"] == "tool_use").then_some(())?;
-        Some(ToolUse { id: text("id")?, name: text("name")?, input: block["input"].clone(), last: index + 1 == blocks.len() })
+        Some(ToolUse {
+            id: text("id")?,
+            name: text("name")?,
+            input: block["input"].clone(),
+            last: index + 1 == blocks.len(),
+        })
     };
     blocks.iter().enumerate().filter_map(read).collect()
 }

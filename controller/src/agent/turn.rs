@@ -127,10 +127,10 @@ impl Session {
             thinking: thinking_for(&self.input.model),
         };
         let (model, cancel) = (self.model.clone(), self.cancel.clone());
-        let (retries, mut retried) = mpsc::unbounded_channel();
+        let (heard, mut retries) = mpsc::unbounded_channel();
         let on_event = move |event: ModelEvent| {
             if matches!(event, ModelEvent::Retry { .. }) {
-                let _ = retries.send(event);
+                let _ = heard.send(event);
             }
         };
         let started = Instant::now();
@@ -139,13 +139,13 @@ impl Session {
         let answer = loop {
             tokio::select! {
                 biased;
-                Some(event) = retried.recv() => self.record_retry(&event).await?,
+                Some(event) = retries.recv() => self.record_retry(&event).await?,
                 answer = &mut call => break answer,
                 () = cancel.cancelled() => return Err(Stop::Cancelled),
                 () = sleep_until(until) => return Ok(Asked::OutOfTime),
             }
         };
-        while let Ok(event) = retried.try_recv() {
+        while let Ok(event) = retries.try_recv() {
             self.record_retry(&event).await?;
         }
         self.progress.send_if_modified(|progress| progress.waiting.take().is_some());
@@ -183,6 +183,7 @@ impl Session {
             progress.turns = turn;
             progress.cost += cost;
             progress.input_tokens = progress.input_tokens.saturating_add(whole(message.usage.total_input()));
+            progress.cached_tokens = progress.cached_tokens.saturating_add(whole(message.usage.cache_read));
             progress.output_tokens = progress.output_tokens.saturating_add(whole(message.usage.output));
         });
         self.write(EntryBody::Turn(entry)).await?;
@@ -345,7 +346,8 @@ impl Session {
     async fn conclude(&mut self, call: &ToolUse, conclude: ConcludeCall) -> Flow<ConclusionEntry> {
         let last = self.transcript.last_seq;
         let seq = self.write(EntryBody::ToolCall(self.call_entry(call, None, None))).await?;
-        let (mut evidence, unknown): (Vec<i64>, Vec<i64>) = conclude.evidence.iter().partition(|number| (1..=last).contains(*number));
+        let (mut evidence, unknown): (Vec<i64>, Vec<i64>) =
+            conclude.evidence.iter().partition(|number| (1..=last).contains(*number));
         evidence.sort_unstable();
         evidence.dedup();
         if !unknown.is_empty() {
@@ -386,7 +388,14 @@ impl Session {
         }
     }
 
-    fn result_entry(&self, call: &ToolUse, seq: i64, outcome: CallOutcome, result: &CommandResult, note: Option<&str>) -> ToolResultEntry {
+    fn result_entry(
+        &self,
+        call: &ToolUse,
+        seq: i64,
+        outcome: CallOutcome,
+        result: &CommandResult,
+        note: Option<&str>,
+    ) -> ToolResultEntry {
         let is_error = matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. });
         let content = present::result(seq, &outcome, result.duration, &result.stdout, &result.stderr, note, self.cut);
         let record = |stream: &CapturedStream| (stream.total > 0).then(|| present::record(stream));
@@ -432,7 +441,11 @@ fn blocks(message: &ModelMessage) -> &[Value] {
 
 /// What a message says, if it says anything.
 fn words(message: &ModelMessage) -> Option<Findings> {
-    let texts: Vec<&str> = blocks(message).iter().filter(|block| block["type"] == "text").filter_map(|block| block["text"].as_str()).collect();
+    let texts: Vec<&str> = blocks(message)
+        .iter()
+        .filter(|block| block["type"] == "text")
+        .filter_map(|block| block["text"].as_str())
+        .collect();
     let summary = texts.join("\n").trim().to_owned();
     (!summary.is_empty()).then_some(Findings { root_cause: None, summary, follow_up: None })
 }

@@ -128,7 +128,11 @@ impl fmt::Display for ModelError {
 
 /// `text` on one printable line of at most `limit` characters.
 fn one_line(text: &str, limit: usize) -> String {
-    let mut line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut line = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     if let Some((cut, _)) = line.char_indices().nth(limit) {
         line.truncate(cut);
         line.push('…');

@@ -136,9 +136,9 @@ impl PriceTable {
     #[must_use]
     pub fn of(&self, model: &str) -> Pricing {
         let fits = |name: &str| {
-            model.strip_prefix(name).is_some_and(|rest| {
-                rest.is_empty() || name.ends_with('-') || rest.starts_with(['-', '@', ':', '['])
-            })
+            model
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || name.ends_with('-') || rest.starts_with(['-', '@', ':', '[']))
         };
         let known = self.0.iter().filter(|line| fits(&line.model)).max_by_key(|line| line.model.len());
         match known {
@@ -164,7 +164,13 @@ impl Default for PriceTable {
     fn default() -> Self {
         let line = |model: &str, price: Price| PriceLine { model: model.to_owned(), price };
         let haiku = Price {
-            long_prompt: Some(LongPrompt { above_tokens: 100_000, input: 0.5, output: 2.5, cache_write: 0.625, cache_read: 0.05 }),
+            long_prompt: Some(LongPrompt {
+                above_tokens: 100_000,
+                input: 0.5,
+                output: 2.5,
+                cache_write: 0.625,
+                cache_read: 0.05,
+            }),
             ..Price::new(0.1, 0.5, 0.125, 0.01)
         };
         Self(vec![

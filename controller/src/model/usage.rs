@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn reads_what_is_there() {
-        let usage = Usage::from_api(json!({"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 10, "cache_creation_input_tokens": null}));
+        let usage = Usage::from_api(
+            json!({"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 10, "cache_creation_input_tokens": null}),
+        );
         assert_eq!((usage.total_input(), usage.total()), (13, 17));
         assert_eq!(Usage::from_api(Value::Null).total(), 0);
     }

@@ -83,7 +83,8 @@ impl Assembler {
         let Some(value) = data.get("content_block").filter(|block| block.is_object()) else {
             return Err(Failure::stream("a content block is none"));
         };
-        if self.head.is_none() || data.get("index").and_then(Value::as_u64) != next || self.blocks.len() >= MOST_BLOCKS {
+        if self.head.is_none() || data.get("index").and_then(Value::as_u64) != next || self.blocks.len() >= MOST_BLOCKS
+        {
             return Err(Failure::stream("the content blocks do not follow one another"));
         }
         self.blocks.push(Block { value: value.clone(), json: String::new(), stopped: false });
@@ -211,5 +212,9 @@ impl Block {
 
 /// An event that cannot be read; one called `error` still says what went wrong.
 fn failure_of(event: &SseEvent, reason: String) -> Failure {
-    if event.name == "error" { failure::of_event(&json!({"error": {"message": event.data}})) } else { Failure::stream(reason) }
+    if event.name == "error" {
+        failure::of_event(&json!({"error": {"message": event.data}}))
+    } else {
+        Failure::stream(reason)
+    }
 }

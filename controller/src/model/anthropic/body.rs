@@ -81,11 +81,18 @@ mod tests {
 
     #[test]
     fn never_more_than_four_marks_and_the_conversation_keeps_none() {
-        let assistant = json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "", "signature": "s"}]});
+        let assistant =
+            json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "", "signature": "s"}]});
         let request = ModelRequest {
             model: "m".to_owned(),
             system: "be careful".to_owned(),
-            messages: vec![user("1"), assistant.clone(), user("2"), assistant.clone(), json!({"role": "user", "content": "3"})],
+            messages: vec![
+                user("1"),
+                assistant.clone(),
+                user("2"),
+                assistant.clone(),
+                json!({"role": "user", "content": "3"}),
+            ],
             tools: json!([{"name": "a"}, {"name": "b"}]),
             max_tokens: 5,
             thinking: None,
