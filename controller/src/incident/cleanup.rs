@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REMOVE_LIMIT: Duration = Duration::from_secs(15);
 
 /// Lets a deleted Incident go, or asks to be called again.
-pub async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
+pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
     let uid = incident.uid().unwrap_or_default();
     let runs = context.engine.cancel_others(&uid, None);
     let trouble = if runs {

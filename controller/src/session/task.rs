@@ -28,7 +28,7 @@ use crate::incident::validate::Accepted;
 use crate::sandbox::{Sandbox, SandboxError, SandboxPlan, SandboxRequest};
 
 /// Over the session's wall time, after which the supervisor ends by itself.
-const WALL_GRACE: Duration = Duration::from_secs(120);
+const WALL_GRACE: Duration = Duration::from_secs(300);
 /// Between two tries to reach the audit store.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the last words of a session wait for the audit store.
