@@ -1,7 +1,7 @@
 //! Ends a command: its process group, and what it left behind under its mark.
 //!
-//! A descendant that leaves the group (`setsid`) still carries `OPERATOR_COMMAND=SEQ` in its
-//! environment, unless it hides it. Then it lives until its container ends; that is the real wall.
+//! A descendant that leaves the group (`setsid`) still carries `OPERATOR_COMMAND=SEQ` and
+//! `OPERATOR_SESSION=SESSION` in its environment, unless it hides it. Then it lives until its container ends; that is the real wall.
 
 use std::fs;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use rustix::process::{
 };
 use tokio::time::{Instant, sleep};
 
-/// The environment variable that marks all that a command started.
-pub(super) const MARK: &str = "OPERATOR_COMMAND";
+/// The environment variables that mark all that a command started.
+pub(super) const COMMAND: &str = "OPERATOR_COMMAND";
+pub(super) const SESSION: &str = "OPERATOR_SESSION";
 
 /// How often the end of a process is looked for while it may still end by itself.
 const STEP: Duration = Duration::from_millis(10);
@@ -51,11 +52,11 @@ fn group_is_alone(leader: Pid) -> bool {
 }
 
 /// Kills every process that carries the mark of this command, until none is found any more.
-pub(super) async fn end_marked(seq: i64) {
-    let mark = format!("{MARK}={seq}");
+pub(super) async fn end_marked(session: &str, seq: i64) {
+    let marks = [format!("{COMMAND}={seq}"), format!("{SESSION}={session}")];
     for _ in 0..20 {
         let mut found = false;
-        for pid in processes().filter(|pid| is_marked(*pid, mark.as_bytes())) {
+        for pid in processes().filter(|pid| is_marked(*pid, &marks)) {
             found |= Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
         }
         if !found {
@@ -65,9 +66,10 @@ pub(super) async fn end_marked(seq: i64) {
     }
 }
 
-fn is_marked(pid: i32, mark: &[u8]) -> bool {
+fn is_marked(pid: i32, marks: &[String; 2]) -> bool {
     // A zombie has no environment left, so it is not found again and again.
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == mark))
+    let Ok(all) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    marks.iter().all(|mark| all.split(|byte| *byte == 0).any(|one| one == mark.as_bytes()))
 }
 
 fn processes() -> impl Iterator<Item = i32> {
