@@ -103,7 +103,7 @@ async fn wait(child: &mut Child, config: &Config, seq: i64, limit: Duration, run
         kill::end_group(pid, grace).await;
     }
     let _ = timeout(REAP, child.wait()).await;
-    kill::end_marked(&config.session, seq).await;
+    kill::end_marked(config, seq).await;
     end
 }
 
