@@ -32,6 +32,7 @@ mod spawn;
 mod spool;
 
 pub use attach::attach;
+pub use kill::sweep;
 
 /// Where the supervisor's socket stands in the container.
 pub const SOCKET: &str = "/run/operator/supervisor.sock";

@@ -14,6 +14,9 @@ pub struct SuperviseArgs {
     /// Connect standard input and output with the supervisor's socket instead
     #[arg(long)]
     pub attach: bool,
+    /// Kill what this command left behind instead, as far as this user may
+    #[arg(long, value_name = "SEQ", hide = true)]
+    pub sweep: Option<i64>,
     /// The session
     #[arg(long, env = "OPERATOR_SESSION", required_unless_present = "attach")]
     pub session: Option<String>,
@@ -79,8 +82,13 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
             }
         };
     }
+    let session = args.session.unwrap_or_default();
+    if let Some(seq) = args.sweep {
+        supervisor::sweep(&session, seq);
+        return ExitCode::SUCCESS;
+    }
     let config = Config {
-        session: args.session.unwrap_or_default(),
+        session,
         socket: args.socket,
         spool: args.spool,
         workdir: args.workdir,

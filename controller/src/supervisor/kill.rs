@@ -1,21 +1,28 @@
 //! Ends a command: its process group, and what it left behind under its mark.
 //!
-//! A descendant that leaves the group (`setsid`) still carries `OPERATOR_COMMAND=SEQ` in its
-//! environment, unless it hides it. Then it lives until its container ends; that is the real wall.
+//! A descendant that leaves the group (`setsid`) still carries `OPERATOR_COMMAND=SEQ` and
+//! `OPERATOR_SESSION=SESSION` in its environment, unless it hides it. Then it lives until its container ends; that is the real wall.
 
-use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
+use std::{fs, io};
 
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group, waitid,
 };
-use tokio::time::{Instant, sleep};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
 
-/// The environment variable that marks all that a command started.
-pub(super) const MARK: &str = "OPERATOR_COMMAND";
+use super::Config;
+
+/// The environment variables that mark all that a command started.
+pub(super) const COMMAND: &str = "OPERATOR_COMMAND";
+pub(super) const SESSION: &str = "OPERATOR_SESSION";
 
 /// How often the end of a process is looked for while it may still end by itself.
 const STEP: Duration = Duration::from_millis(10);
+/// How often what was left behind is looked for.
+const ROUNDS: usize = 20;
 
 /// Asks the group to end, and after `grace` ends it. The group's leader must be a child that is not
 /// yet waited for: then its number cannot have become another's.
@@ -50,24 +57,71 @@ fn group_is_alone(leader: Pid) -> bool {
     })
 }
 
-/// Kills every process that carries the mark of this command, until none is found any more.
-pub(super) async fn end_marked(seq: i64) {
-    let mark = format!("{MARK}={seq}");
-    for _ in 0..20 {
-        let mut found = false;
-        for pid in processes().filter(|pid| is_marked(*pid, mark.as_bytes())) {
-            found |= Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
+/// Kills every process that carries the marks of this command, until none is found any more.
+///
+/// Root in the container has no power to read what other users' processes are (those capabilities
+/// would also be a way out), so where that is refused the user's own eyes are borrowed: a helper
+/// that runs as that user and can do to its processes what they can do to each other.
+pub(super) async fn end_marked(config: &Config, seq: i64) {
+    for _ in 0..ROUNDS {
+        let seen = end_seen(&config.session, seq);
+        if seen.hidden && !help(config, seq).await {
+            tracing::warn!(seq, "what a command left behind could not be looked for");
         }
-        if !found {
+        if seen.hidden || !seen.any {
             return;
         }
         sleep(STEP).await;
     }
 }
 
-fn is_marked(pid: i32, mark: &[u8]) -> bool {
-    // A zombie has no environment left, so it is not found again and again.
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == mark))
+/// What the helper does; blocks.
+pub fn sweep(session: &str, seq: i64) {
+    for _ in 0..ROUNDS {
+        if !end_seen(session, seq).any {
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+async fn help(config: &Config, seq: i64) -> bool {
+    let Ok(program) = std::env::current_exe() else { return false };
+    let mut command = Command::new(program);
+    command.args(["supervise", "--session", &config.session, "--sweep", &seq.to_string()]);
+    command.env_clear().current_dir("/").process_group(0).uid(config.uid).gid(config.gid).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A command that was just killed may still be giving its processes back.
+    for _ in 0..ROUNDS {
+        if let Ok(mut child) = command.spawn() {
+            return matches!(timeout(Duration::from_secs(5), child.wait()).await, Ok(Ok(status)) if status.success());
+        }
+        sleep(STEP).await;
+    }
+    false
+}
+
+struct Seen {
+    /// Something was found and killed.
+    any: bool,
+    /// There are processes that this one may not look at.
+    hidden: bool,
+}
+
+fn end_seen(session: &str, seq: i64) -> Seen {
+    let marks = [format!("{COMMAND}={seq}"), format!("{SESSION}={session}")];
+    let mut seen = Seen { any: false, hidden: false };
+    for pid in processes() {
+        match fs::read(format!("/proc/{pid}/environ")) {
+            // A zombie has no environment left, so it is not found again and again.
+            Ok(all) if marks.iter().all(|mark| all.split(|byte| *byte == 0).any(|one| one == mark.as_bytes())) => {
+                seen.any |= Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => seen.hidden = true,
+            _ => {}
+        }
+    }
+    seen
 }
 
 fn processes() -> impl Iterator<Item = i32> {

@@ -80,7 +80,7 @@ pub(super) async fn run(
         pumps.spawn(stdout.clone().pump(out));
         pumps.spawn(stderr.clone().pump(err));
     }
-    let end = wait(&mut child, seq, limit, config.grace, running).await;
+    let end = wait(&mut child, config, seq, limit, running).await;
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     drain(&mut pumps, &stdout, &stderr).await;
     let outcome = Outcome { seq, end, duration_us, stdout: stdout.take(), stderr: stderr.take(), notes: Vec::new() };
@@ -90,20 +90,20 @@ pub(super) async fn run(
 }
 
 /// Waits for the main process, the limit or the order to kill, whichever is first.
-async fn wait(child: &mut Child, seq: i64, limit: Duration, grace: Duration, running: &Running) -> CommandEnd {
+async fn wait(child: &mut Child, config: &Config, seq: i64, limit: Duration, running: &Running) -> CommandEnd {
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let mut killed = running.kill.subscribe();
     let (end, grace) = tokio::select! {
         biased;
         status = child.wait() => return ended(status),
-        _ = killed.wait_for(|killed| *killed) => (CommandEnd::Killed, KILL_GRACE.min(grace)),
-        () = sleep(limit) => (CommandEnd::TimedOut, grace),
+        _ = killed.wait_for(|killed| *killed) => (CommandEnd::Killed, KILL_GRACE.min(config.grace)),
+        () = sleep(limit) => (CommandEnd::TimedOut, config.grace),
     };
     if let Some(pid) = pid {
         kill::end_group(pid, grace).await;
     }
     let _ = timeout(REAP, child.wait()).await;
-    kill::end_marked(seq).await;
+    kill::end_marked(config, seq).await;
     end
 }
 

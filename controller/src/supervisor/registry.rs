@@ -109,7 +109,9 @@ impl Registry {
         {
             let mut table = self.table();
             if let Some(entry) = table.commands.get(&seq) {
-                return Err((format!("command {seq} was started before"), entry.state()));
+                let state = entry.state();
+                let lost = if state == CommandState::Lost { ", and its outcome is lost" } else { "" };
+                return Err((format!("command {seq} was started before{lost}"), state));
             }
             if table.closed {
                 return Err(("the supervisor is ending".into(), CommandState::Unknown));

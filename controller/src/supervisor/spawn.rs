@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::process::{Child, Command};
 
 use super::Config;
-use super::kill::MARK;
+use super::kill::{COMMAND, SESSION};
 use super::protocol::MAX_COMMAND;
 
 /// The kernel takes no single argument of more than 128 KiB; a longer command goes through a file.
@@ -49,7 +49,12 @@ pub(super) fn spawn(config: &Config, seq: i64, text: &str) -> Result<Child, Stri
 fn prepare(config: &Config, seq: i64, shell: &str, arguments: &[String]) -> io::Result<Command> {
     let workdir = if config.workdir.is_dir() { config.workdir.clone() } else { PathBuf::from("/") };
     let mut command = Command::new(shell);
-    command.args(arguments).env_clear().envs(environment(config)).env(MARK, seq.to_string());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment(config))
+        .env(COMMAND, seq.to_string())
+        .env(SESSION, &config.session);
     command.current_dir(workdir).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if rustix::process::geteuid().is_root() {

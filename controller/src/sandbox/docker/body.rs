@@ -10,10 +10,10 @@ use bollard::models::{
 use super::names;
 use crate::sandbox::{SandboxPlan, SandboxRequest};
 
-/// What the supervisor, which is root, needs: to become the unprivileged user, to kill its
-/// processes, and to read whose they are. A command has none of them: it loses them with the user,
-/// and `no-new-privileges` keeps any program from bringing them back.
-const CAPABILITIES: [&str; 4] = ["SETUID", "SETGID", "KILL", "SYS_PTRACE"];
+/// What the supervisor, which is root, needs: to become the unprivileged user and to kill its
+/// processes. A command has none of them: it loses them with the user, and `no-new-privileges` keeps
+/// any program from bringing them back.
+const CAPABILITIES: [&str; 3] = ["SETUID", "SETGID", "KILL"];
 
 /// The supervisor outlives the controller's own limit by this, so that it is never the first to end.
 const WALL_GRACE: u64 = 60;

@@ -1,0 +1,139 @@
+//! A throwaway subject and a small image on the real engine.
+
+#![allow(unreachable_pub)]
+
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use controller::sandbox::docker::DockerProvider;
+use controller::sandbox::stream::Patience;
+use controller::sandbox::{ContainerLimits, SandboxRequest};
+use controller::session::SessionId;
+
+pub const HOST: &str = "unix:///var/run/docker.sock";
+
+/// Runs Docker's client; a failure is the test's.
+pub fn docker(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } =
+        Command::new("docker").args(arguments).output().expect("these tests need Docker's client (`docker`)");
+    assert!(status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8_lossy(&stdout).trim().to_owned()
+}
+
+/// The image: Debian and this binary. Made once a run, and kept for the next.
+pub fn image() -> &'static str {
+    static IMAGE: OnceLock<()> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let there = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
+        assert!(
+            there.is_ok_and(|output| output.status.success()),
+            "these tests need a Docker engine at {HOST}; `make test` starts one"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_operator"), dir.path().join("operator")).unwrap();
+        let lines = "FROM debian:trixie-slim\n\
+            RUN useradd --uid 1000 --create-home --home-dir /home/agent agent && mkdir /work\n\
+            COPY operator /usr/local/bin/operator\n";
+        std::fs::write(dir.path().join("Dockerfile"), lines).unwrap();
+        let mut build = Command::new("docker");
+        build.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "-t", "operator-agent-test:sandbox"]).arg(dir.path());
+        let built = build.output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    });
+    "operator-agent-test:sandbox"
+}
+
+/// A compose-like project with two networks and one running container, and an installation.
+pub struct Project {
+    pub name: String,
+    pub networks: [String; 2],
+    pub installation: String,
+}
+
+impl Project {
+    pub fn up() -> Self {
+        let image = image();
+        let name = format!("optest{:08x}", rand::random::<u32>());
+        let networks = ["front", "back"].map(|network| format!("{name}_{network}"));
+        let label = format!("com.docker.compose.project={name}");
+        for network in &networks {
+            docker(&["network", "create", "--label", &label, network]);
+        }
+        let container = format!("{name}-web-1");
+        docker(&[
+            "run",
+            "-d",
+            "--name",
+            &container,
+            "--label",
+            &label,
+            "--network",
+            &networks[0],
+            "--network-alias",
+            "web",
+            "--init",
+            image,
+            "sleep",
+            "600",
+        ]);
+        let installation = format!("test-{name}");
+        Self { name, networks, installation }
+    }
+
+    pub fn container(&self) -> String {
+        format!("{}-web-1", self.name)
+    }
+
+    pub fn provider(&self) -> DockerProvider {
+        let patience = Patience { hello: Duration::from_mins(1), ..Patience::default() };
+        DockerProvider::connect(HOST, &self.installation).unwrap().with_patience(patience)
+    }
+
+    pub fn request(&self) -> SandboxRequest {
+        SandboxRequest {
+            session: SessionId::new(jiff::Timestamp::now()),
+            subject: "default/shop".into(),
+            project: self.name.clone(),
+            image: image().into(),
+            limits: ContainerLimits { memory_bytes: 256 << 20, cpu_millis: 1000, pids: 128 },
+            wall_limit: Duration::from_mins(10),
+        }
+    }
+
+    /// Ids of containers and names of volumes of the installation.
+    pub fn standing(&self) -> Vec<String> {
+        let filter = format!("label=operator.dev/installation={}", self.installation);
+        let containers = docker(&["ps", "-aq", "--filter", &filter]);
+        let volumes = docker(&["volume", "ls", "-q", "--filter", &filter]);
+        containers.lines().chain(volumes.lines()).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let quietly = |arguments: &[&str]| {
+            let _ = Command::new("docker").args(arguments).output();
+        };
+        for filter in [
+            format!("label=operator.dev/installation={}", self.installation),
+            format!("label=com.docker.compose.project={}", self.name),
+        ] {
+            let list = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output();
+            for id in
+                list.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default().lines()
+            {
+                quietly(&["rm", "-fv", id]);
+            }
+            let list = Command::new("docker").args(["volume", "ls", "-q", "--filter", &filter]).output();
+            for id in
+                list.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default().lines()
+            {
+                quietly(&["volume", "rm", "-f", id]);
+            }
+        }
+        for network in &self.networks {
+            quietly(&["network", "rm", network]);
+        }
+    }
+}
