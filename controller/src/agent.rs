@@ -1,1 +1,65 @@
-//! The loop.
+//! The agent: one model turn after another, until it concludes or must stop.
+//!
+//! [`run`] is the whole of it: it writes the session's first entry, its last, and every step before
+//! it is taken. What it needs are peers behind traits ([`AgentDeps`]); what it decides on is frozen
+//! in its first entry ([`SessionInput`]), so that a later version can rebuild the session from its
+//! rows. Nothing here knows Docker, Postgres or Kubernetes.
+//!
+//! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result;
+//! * [`transcript`]: entries → conversation, pure; `driver` and `turn`: the loop; `execute`: one command;
+//! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
+
+pub mod budget;
+mod driver;
+pub mod end;
+mod execute;
+pub mod input;
+pub mod present;
+pub mod progress;
+pub mod prompt;
+pub mod sandboxes;
+pub mod summary;
+pub mod tools;
+pub mod trail;
+pub mod transcript;
+mod turn;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use budget::Budgets;
+pub use end::{Findings, SessionEnd};
+pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
+pub use progress::{Progress, ProgressLine, RunningCommand};
+pub use sandboxes::SandboxSource;
+pub use summary::Summariser;
+pub use trail::{Trail, TrailError};
+
+use crate::model::Model;
+
+/// The peers of one session.
+pub struct AgentDeps {
+    /// The session's writer. Its `record` commits before it returns.
+    pub recorder: Arc<dyn Trail>,
+    /// The model that works.
+    pub model: Arc<dyn Model>,
+    /// The small model for summaries, if there is one.
+    pub summariser: Option<Summariser>,
+    /// Where the container comes from. It is asked for while the first turn runs, and awaited
+    /// before the first command.
+    pub sandbox: Arc<dyn SandboxSource>,
+    /// Where the session's progress goes.
+    pub progress: watch::Sender<Progress>,
+}
+
+/// Runs a session from its first entry to its last.
+///
+/// It ends by itself at the wall time of its budgets, and soon (a kill of the running command away)
+/// after `cancel`. Once the trail cannot be written nothing runs any more, and the end is
+/// [`SessionEnd::Failed`] with the reason `AuditUnavailable`. Dropping the future stops the loop but
+/// kills no command; the caller removes the container in every case.
+pub async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> SessionEnd {
+    driver::run(deps, input, cancel).await
+}

@@ -1,4 +1,7 @@
-//! What people type: the subcommands that are not seats of the controller.
+//! The command line: one file a subcommand.
 
 pub mod audit;
+pub mod crd;
 pub mod migrate;
+pub mod run;
+pub mod supervise;

@@ -2,17 +2,32 @@
 //!
 //! The rooms of the house, in the order in which an incident walks through them:
 //!
+//! * [`run`] wires everything once; [`scope`] holds the watches and caches, [`context`] what every
+//!   reconcile shares, [`status`], [`events`], [`metrics`] and [`http`] what the outside sees;
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
-//! * [`supervisor`] is the seat of the same binary inside the agent's container.
+//! * [`supervisor`] is the seat of the same binary inside the agent's container;
+//! * [`cli`] has one file a subcommand.
 
 pub mod agent;
 pub mod audit;
 pub mod cli;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod events;
+pub mod http;
+pub mod incident;
+pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod money;
+pub mod run;
 pub mod sandbox;
+pub mod scope;
 pub mod session;
+pub mod status;
+pub mod subject;
 pub mod supervisor;

@@ -1,2 +1,60 @@
-//! `operator`, the binary.
-fn main() {}
+//! `operator`: one binary, several seats.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use controller::cli;
+
+#[derive(Parser)]
+#[command(name = "operator", version, about = "An autonomous SRE as a Kubernetes controller", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the controller.
+    Run(Box<cli::run::RunArgs>),
+    /// Make or upgrade the audit store's schema and roles.
+    Migrate(cli::migrate::MigrateArgs),
+    /// The first process of an agent's container; started by the controller.
+    Supervise(cli::supervise::SuperviseArgs),
+    /// Read the audit trail.
+    Audit(cli::audit::AuditArgs),
+    /// Print the definitions of the resources, or compare them with files.
+    Crd(cli::crd::CrdArgs),
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_)));
+    // One provider for every TLS client of the process; an error would mean that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no runtime: {error}")),
+    };
+    let result = match command {
+        Command::Run(args) => runtime.block_on(controller::run::run(*args)),
+        Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
+        Command::Supervise(args) => runtime.block_on(cli::supervise::run(args)).map_err(|error| chain(&error)),
+        Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
+        Command::Crd(args) => cli::crd::run(&args),
+    };
+    // A command's blocking read of its input must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    controller::error::chain(error)
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("operator: {message}");
+    ExitCode::FAILURE
+}

@@ -12,8 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::session::SessionId;
 
+pub mod dial;
+pub mod docker;
+pub mod fake;
+pub mod stream;
+
 /// Why a sandbox could not be had or used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SandboxError {
     /// The engine does not answer; the same call may succeed later.
     #[error("the Docker engine is unavailable: {reason}")]
@@ -22,7 +27,9 @@ pub enum SandboxError {
         reason: String,
     },
     /// The compose project has no container and no network on this engine.
-    #[error("the compose project {project:?} has no networks on this engine: is it up? (`docker compose -p {project} up -d`)")]
+    #[error(
+        "the compose project {project:?} has no networks on this engine: is it up? (`docker compose -p {project} up -d`)"
+    )]
     ProjectNotRunning {
         /// The project.
         project: String,
@@ -236,6 +243,19 @@ pub struct CommandResult {
     pub stderr: CapturedStream,
 }
 
+impl CommandResult {
+    /// A command that exited with `code` and wrote this.
+    #[must_use]
+    pub fn exited(code: i32, stdout: &str, stderr: &str) -> Self {
+        Self {
+            end: CommandEnd::Exited { code },
+            duration: Duration::ZERO,
+            stdout: CapturedStream::from(stdout.as_bytes()),
+            stderr: CapturedStream::from(stderr.as_bytes()),
+        }
+    }
+}
+
 /// A stream of output, bounded: all of it up to the cap, else its first and its last bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapturedStream {
@@ -245,6 +265,13 @@ pub struct CapturedStream {
     pub tail: Vec<u8>,
     /// All bytes that were written.
     pub total: u64,
+}
+
+impl From<&[u8]> for CapturedStream {
+    /// A stream of which everything was kept.
+    fn from(bytes: &[u8]) -> Self {
+        Self { head: bytes.to_vec(), tail: Vec::new(), total: bytes.len() as u64 }
+    }
 }
 
 impl CapturedStream {

@@ -52,10 +52,9 @@ async fn a_lost_answer_does_not_double_the_entry() {
 
 #[tokio::test]
 async fn an_entry_that_was_given_up_may_stand_and_the_next_goes_behind_it() {
-    for (fault, expected) in [
-        (Fault::CommittedButUnanswered, &["given up", "last words"][..]),
-        (Fault::Unavailable, &["last words"][..]),
-    ] {
+    for (fault, expected) in
+        [(Fault::CommittedButUnanswered, &["given up", "last words"][..]), (Fault::Unavailable, &["last words"][..])]
+    {
         let store = FakeStore::new();
         let record = begin(&store).await;
         let cancel = CancellationToken::new();

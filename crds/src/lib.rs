@@ -1,1 +1,28 @@
-//! Skeleton.
+//! The API types of Operator, group `operator.dev`, version `v1alpha1`.
+//!
+//! Types, schemas and rules only: no client and no runtime, so that the controller, the terminal UI
+//! and the tests can share them. `operator crd` prints the manifests that stand in `manifests/`.
+
+// The derive writes each struct again inside a private module of its own, where the lint is wrong.
+#![allow(unreachable_pub)]
+
+pub mod condition;
+pub mod incident;
+pub mod names;
+pub mod subject;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use condition::{ConditionStatus, set_condition};
+pub use incident::{Incident, IncidentPhase, IncidentSpec, IncidentStatus, Severity};
+pub use subject::{Subject, SubjectSpec, SubjectStatus};
+
+/// The API group of all resources.
+pub const GROUP: &str = "operator.dev";
+
+/// All definitions, in the order in which they are to be applied.
+#[must_use]
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![Subject::crd(), Incident::crd()]
+}

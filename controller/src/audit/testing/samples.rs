@@ -1,7 +1,8 @@
 //! Small sessions and entries for tests.
 
 use crate::audit::{
-    AuditStore, Bytes, CallOutcome, ControlEntry, ControlEvent, EntryBody, NewSession, ReasoningEntry, SessionRecord, StreamRecord, ToolResultEntry,
+    AuditStore, Bytes, CallOutcome, ControlEntry, ControlEvent, EntryBody, NewSession, ReasoningEntry, SessionRecord,
+    StreamRecord, ToolResultEntry,
 };
 use crate::session::SessionId;
 use jiff::Timestamp;

@@ -55,7 +55,17 @@ pub fn bodies() -> Vec<(i64, EntryBody)> {
         (2100, turn(1)),
         (2100, reasoning("Every write fails, reads work.\nLet me ask Redis what it thinks it is.")),
         (2110, call("toolu_1", "redis-cli -h redis info replication", "see whether Redis is a primary")),
-        (2150, result(5, "toolu_1", CallOutcome::Exited { code: 0 }, 38, text("role:slave\r\nmaster_host:10.255.255.1\r\n"), None)),
+        (
+            2150,
+            result(
+                5,
+                "toolu_1",
+                CallOutcome::Exited { code: 0 },
+                38,
+                text("role:slave\r\nmaster_host:10.255.255.1\r\n"),
+                None,
+            ),
+        ),
         (4000, turn(2)),
         (4001, call("toolu_2", "seq -f 'line %g' 40\nprintf '\\033[2J'", "show much, and try something")),
         (4050, result(8, "toolu_2", CallOutcome::Exited { code: 3 }, 44, text(&long), hostile())),

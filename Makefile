@@ -1,0 +1,37 @@
+# Every target does the set-up that it needs; each may be run twice in a row. The work is in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench up down images generate lint clean setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  DEMO=ratelimiter chooses the demo's subject; ANTHROPIC_API_KEY makes the real model play"
+
+demo: ## the main job, end to end: a system breaks, an Incident is applied, the agent repairs it
+	@scripts/demo
+
+test: ## set-up, formatting, lints, generated files, unit, integration and end-to-end tests
+	@scripts/test
+
+bench: ## measures what must be fast
+	@scripts/bench
+
+up: ## cluster, Postgres and controller, nothing else
+	@scripts/up
+
+down: ## undoes up and demo; leaves no container, network, mount or process
+	@scripts/down
+
+images: ## builds the images whose content changed
+	@scripts/setup && scripts/docker-engine start && scripts/binaries && scripts/images
+
+generate: ## writes the CRDs and the chart made of them
+	@scripts/generate
+
+lint: ## formatting, clippy, scripts, charts, generated files
+	@scripts/lint
+
+setup: ## installs what is missing on this machine, and says what
+	@scripts/setup
+
+clean: ## removes target/, the images and the cache folder
+	@scripts/clean

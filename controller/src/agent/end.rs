@@ -1,0 +1,92 @@
+//! How a session ends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::entry::ConclusionEntry;
+
+/// The end of a session. `reason` is a CamelCase word, as a condition has it; `message` is for
+/// people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionEnd {
+    /// The agent concluded. Whether it is right is for the verification to say.
+    Concluded(ConclusionEntry),
+    /// A person is needed.
+    Escalated {
+        /// `TurnBudget`, `WallTimeBudget`, `TokenBudget`, `CostBudget`, `NoConclusion`,
+        /// `ModelRefused`, `ContextWindow`, `PausedTooOften`, `OutputLimit`.
+        reason: String,
+        /// In a sentence.
+        message: String,
+        /// What the agent knows.
+        findings: Option<Findings>,
+    },
+    /// Operator itself could not work.
+    Failed {
+        /// `AuditUnavailable`, a category of [`crate::model::ModelError`] or of
+        /// [`crate::sandbox::SandboxError`].
+        reason: String,
+        /// In a sentence.
+        message: String,
+    },
+    /// A person cancelled it, or the Incident was deleted.
+    Cancelled {
+        /// In a sentence.
+        message: String,
+    },
+}
+
+/// What an agent that did not conclude leaves to the person who takes over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Findings {
+    /// The cause as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_cause: Option<String>,
+    /// What was seen and done.
+    pub summary: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<String>,
+}
+
+impl From<&ConclusionEntry> for Findings {
+    fn from(conclusion: &ConclusionEntry) -> Self {
+        Self {
+            root_cause: Some(conclusion.root_cause.clone()),
+            summary: conclusion.summary.clone(),
+            follow_up: conclusion.follow_up.clone(),
+        }
+    }
+}
+
+impl SessionEnd {
+    /// The phase that this end means, as the `sealed` entry has it.
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        match self {
+            Self::Concluded(_) => "Concluded",
+            Self::Escalated { .. } => "Escalated",
+            Self::Failed { .. } => "Failed",
+            Self::Cancelled { .. } => "Cancelled",
+        }
+    }
+
+    /// The reason, a CamelCase word.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Concluded(_) => "Concluded",
+            Self::Escalated { reason, .. } | Self::Failed { reason, .. } => reason,
+            Self::Cancelled { .. } => "Cancelled",
+        }
+    }
+
+    /// The end in a sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Concluded(conclusion) => &conclusion.summary,
+            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message } => message,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a session is given. All of it is frozen in the first entry.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Budgets;
+use crate::model::Pricing;
+use crate::session::SessionId;
+
+/// What a session is given.
+#[derive(Clone, Debug)]
+pub struct SessionInput {
+    /// The session's name.
+    pub session: SessionId,
+    /// What is wrong.
+    pub incident: IncidentBrief,
+    /// The system that it is about.
+    pub subject: SubjectBrief,
+    /// The model's name.
+    pub model: String,
+    /// What the user adds to the system prompt.
+    pub system_addition: Option<String>,
+    /// Limits.
+    pub budgets: Budgets,
+    /// The model's price.
+    pub pricing: Pricing,
+    /// What the container's Docker CLI can reach.
+    pub docker: DockerAccess,
+    /// Version of the controller.
+    pub operator_version: String,
+}
+
+/// An Incident, as the model and the trail are told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentBrief {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// What is wrong, in a line.
+    pub title: String,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `critical`, `error`, `warning` or `info`.
+    pub severity: String,
+    /// What was seen; any JSON, null if there is none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub evidence: Value,
+    /// Which attempt this is, from 1.
+    pub attempt: i64,
+}
+
+/// A Subject, as the model and the trail are told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubjectBrief {
+    /// Its name.
+    pub name: String,
+    /// What it is, for the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Where it runs, as the resource has it: `{"docker": {"project": "..."}}`.
+    #[serde(rename = "where")]
+    pub location: Value,
+    /// Names of the networks that the container stands on.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+/// What the Docker CLI in the container can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DockerAccess {
+    /// Nothing: there is no engine behind it.
+    #[default]
+    None,
+    /// The subject's own containers, through a gateway.
+    Gateway,
+}

@@ -1,0 +1,137 @@
+//! What a session shows of itself while it runs.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{EntryBody, EntryKind};
+use crate::money::NanoDollars;
+
+/// How many lines [`Progress::recent`] keeps.
+const RECENT: usize = 12;
+/// How many characters of an entry a line shows.
+const LINE: usize = 160;
+
+/// The state of a session, for the Incident's status and for screens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Model turns so far.
+    pub turns: i64,
+    /// Commands started so far.
+    pub commands: i64,
+    /// Tokens read so far, cached ones included.
+    pub input_tokens: i64,
+    /// Of the tokens read, those that came from the prompt cache.
+    pub cached_tokens: i64,
+    /// Tokens written so far.
+    pub output_tokens: i64,
+    /// What it cost so far; an upper bound unless `cost_known`.
+    pub cost: NanoDollars,
+    /// Whether the model has a price.
+    pub cost_known: bool,
+    /// Number of the last entry.
+    pub last_seq: i64,
+    /// The last dozen entries.
+    pub recent: VecDeque<ProgressLine>,
+    /// What it waits for, if for something unusual, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// The command that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<RunningCommand>,
+}
+
+/// One entry as a short printable line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressLine {
+    /// The entry's number.
+    pub seq: i64,
+    /// Its kind.
+    pub kind: EntryKind,
+    /// When, about.
+    pub at: Timestamp,
+    /// What, at most some 160 characters, printable, without line breaks.
+    pub text: String,
+}
+
+/// A command that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningCommand {
+    /// The number of its `tool_call` entry.
+    pub seq: i64,
+    /// When it was started.
+    pub since: Timestamp,
+    /// Its text, as a short printable line.
+    pub text: String,
+}
+
+impl Progress {
+    /// Takes an entry into account.
+    pub fn saw(&mut self, seq: i64, at: Timestamp, body: &EntryBody) {
+        self.last_seq = seq;
+        // The verbatim message is not for people: its words and calls have entries of their own.
+        if body.kind() == EntryKind::Turn {
+            return;
+        }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(ProgressLine { seq, kind: body.kind(), at, text: line_of(body) });
+    }
+}
+
+/// An entry in one line.
+fn line_of(body: &EntryBody) -> String {
+    match body {
+        EntryBody::Incident(incident) => {
+            printable(incident.incident.get("title").and_then(|t| t.as_str()).unwrap_or(""))
+        }
+        EntryBody::Reasoning(reasoning) => printable(&reasoning.text),
+        EntryBody::ToolCall(call) => match &call.command {
+            Some(command) => printable(command),
+            None => printable(&call.tool),
+        },
+        EntryBody::ToolResult(result) => printable(&result.content),
+        EntryBody::Conclusion(conclusion) => printable(&conclusion.root_cause),
+        EntryBody::Control(control) => printable(&control.message),
+        EntryBody::Turn(_) | EntryBody::Change(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+    }
+}
+
+/// `text` as one printable line of bounded length.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut line = String::new();
+    let mut count = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+            count += 1;
+        }
+        for c in word.chars() {
+            if count == LINE {
+                line.push('…');
+                return line;
+            }
+            line.push(c);
+            count += 1;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_short_and_printable() {
+        assert_eq!(printable("a\n\tb\u{1b}[31m  c"), "a b [31m c");
+        let long = printable(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), LINE + 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! `operator supervise`: runs commands inside the agent's container.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::supervisor::{self, Config, protocol::MAX_KEPT};
+
+/// Runs commands inside the agent's container. Started by the controller, not by people.
+#[derive(Args, Clone, Debug)]
+pub struct SuperviseArgs {
+    /// Connect standard input and output with the supervisor's socket instead
+    #[arg(long)]
+    pub attach: bool,
+    /// The session
+    #[arg(long, env = "OPERATOR_SESSION", required_unless_present = "attach")]
+    pub session: Option<String>,
+    /// The socket
+    #[arg(long, default_value = supervisor::SOCKET)]
+    pub socket: PathBuf,
+    /// The directory for outcomes and long output
+    #[arg(long, default_value = supervisor::SPOOL)]
+    pub spool: PathBuf,
+    /// Where commands start
+    #[arg(long, default_value = "/work")]
+    pub workdir: PathBuf,
+    /// The user that commands run as
+    #[arg(long, default_value_t = 1000)]
+    pub uid: u32,
+    /// The group that commands run as
+    #[arg(long, default_value_t = 1000)]
+    pub gid: u32,
+    /// That user's name
+    #[arg(long, default_value = "agent")]
+    pub user: String,
+    /// That user's home
+    #[arg(long, default_value = "/home/agent")]
+    pub home: PathBuf,
+    /// How much of a stream's beginning a result keeps, in bytes
+    #[arg(long, default_value_t = 512 << 10, value_parser = kept)]
+    pub head_bytes: usize,
+    /// How much of a stream's end a result keeps, in bytes
+    #[arg(long, default_value_t = 512 << 10, value_parser = kept)]
+    pub tail_bytes: usize,
+    /// How much of a stream's full text is kept on disk, in bytes
+    #[arg(long, default_value_t = 64 << 20)]
+    pub spool_bytes: u64,
+    /// How much full text is kept on disk in all, in bytes
+    #[arg(long, default_value_t = 512 << 20)]
+    pub spool_total_bytes: u64,
+    /// How long a command that ran out of time gets to end by itself, in milliseconds
+    #[arg(long, default_value_t = 2000)]
+    pub grace_ms: u64,
+    /// After this many seconds the supervisor kills everything and ends
+    #[arg(long, default_value_t = 2 * 60 * 60)]
+    pub wall_limit: u64,
+}
+
+fn kept(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= MAX_KEPT => Ok(bytes),
+        Ok(_) => Err(format!("at most {MAX_KEPT}, or a result does not fit in a frame")),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// Runs it to its end.
+pub async fn run(args: SuperviseArgs) -> ExitCode {
+    if args.attach {
+        let socket = args.socket;
+        // On the calling thread, for a container that is out of processes has none to give.
+        return match supervisor::attach(&socket) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("operator supervise --attach: {}: {error}", socket.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let config = Config {
+        session: args.session.unwrap_or_default(),
+        socket: args.socket,
+        spool: args.spool,
+        workdir: args.workdir,
+        uid: args.uid,
+        gid: args.gid,
+        user: args.user,
+        home: args.home,
+        head_bytes: args.head_bytes,
+        tail_bytes: args.tail_bytes,
+        spool_bytes: args.spool_bytes,
+        spool_total_bytes: args.spool_total_bytes,
+        grace: Duration::from_millis(args.grace_ms),
+        wall_limit: Duration::from_secs(args.wall_limit),
+    };
+    match supervisor::serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            eprintln!("operator supervise: {error}{source}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The configuration file: what is structured. Everything else is a flag (see [`crate::cli::run`]).
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::agent::Budgets;
+use crate::model::PriceTable;
+use crate::sandbox::ContainerLimits;
+
+/// The file that `--config` names. Every part may be absent; an unknown key is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Limits of a session, where neither the Incident nor the Subject's policy says otherwise.
+    pub budgets: Budgets,
+    /// Prices per million tokens. Lines here come on top of the built-in ones.
+    pub prices: PriceTable,
+    /// The agent's container.
+    pub agent: AgentConfig,
+}
+
+/// The agent's container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// Images that an Incident may name besides the installation's own.
+    pub images: Vec<String>,
+    /// Limits of the container.
+    pub limits: ContainerLimits,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("--config {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("--config {}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file; without one, the defaults. An empty file is an empty configuration.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(&text).map_err(|message| ConfigError::Parse { path: path.into(), message })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        if empty {
+            return Ok(Self::default());
+        }
+        let mut config: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        config.prices = PriceTable::default().with(config.prices);
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_a_wrong_key_is_named() {
+        assert_eq!(Config::parse("# nothing\n").unwrap().budgets, Budgets::default());
+        assert_eq!(Config::parse("{}").unwrap().budgets, Budgets::default());
+        assert_eq!(Config::parse("budgets:\n  turns: 5\n").unwrap().budgets.turns, 5);
+        let own = "prices:\n- model: mine\n  price: {input: 1, output: 2, cacheWrite: 1, cacheRead: 0.1}\n";
+        let prices = Config::parse(own).unwrap().prices;
+        assert!(prices.of("mine").known && prices.of("claude-opus-5-5").known && !prices.of("other").known);
+        let error = Config::parse("budgets:\n  turn: 5\n").unwrap_err();
+        assert!(error.contains("turn") && error.contains('2'), "{error}");
+    }
+}

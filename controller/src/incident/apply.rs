@@ -1,0 +1,198 @@
+//! The effects of a plan: sessions start and stop, the status and the Events are written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::{Incident, IncidentPhase, IncidentStatus};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+use super::Error;
+use super::dereference::dereference;
+use super::plan::{Known, Plan, plan};
+use super::status::{StatusBuilder, Trouble};
+use super::validate::{Accepted, validate};
+use crate::context::Context;
+use crate::metrics::Metrics;
+use crate::session::SessionKey;
+use crate::session::task::{self, Work};
+use crate::status::{Urgency, Written};
+
+/// A queued or waiting Incident looks again after this long, should an event be lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// After a start that failed for want of the engine, the project or the image.
+const RETRY_START: Duration = Duration::from_secs(10);
+/// How long the checks before a start may take together.
+const PREFLIGHT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Reconciles an Incident that is not being deleted.
+pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
+    let key = SessionKey { uid: incident.uid().unwrap_or_default(), attempt: incident.spec.attempt };
+    let neighbours = dereference(incident, context);
+    let validated = validate(incident, &neighbours, &context.defaults);
+    let known = Known {
+        validated: &validated,
+        view: context.engine.view(&key),
+        earlier_runs: context.engine.cancel_others(&key.uid, Some(key.attempt)),
+        blocked: context.engine.is_blocked(&key),
+        turn: &|| context.turn(&key.uid),
+    };
+    let plan = plan(incident, known);
+    tracing::debug!(incident = %ObjectRef::from_obj(incident), ?plan, "plan");
+    let builder = StatusBuilder::new(incident, Timestamp::now());
+    match &plan {
+        Plan::Leave => {
+            // What stands in the cache stands in the API server: the session is not needed any more.
+            context.engine.forget(&key);
+            Ok(Action::await_change())
+        }
+        Plan::Observe { view, cancel } => {
+            if *cancel {
+                context.engine.cancel(&key);
+            }
+            let ended = view.end.is_some();
+            let action = write(incident, context, builder.observed(view)).await?;
+            if ended {
+                context.wake_queue();
+            }
+            Ok(action)
+        }
+        Plan::Blocked => Ok(Action::requeue(RETRY_START)),
+        Plan::StopEarlier => {
+            write(incident, context, builder.planned(&plan)).await?;
+            Ok(Action::requeue(Duration::from_millis(500)))
+        }
+        Plan::Adopt => {
+            adopt(incident, context, &key);
+            Ok(Action::requeue(LOOK_AGAIN))
+        }
+        Plan::Start => match &validated {
+            Ok(accepted) => start(incident, context, &key, accepted, builder).await,
+            Err(_) => Ok(Action::requeue(LOOK_AGAIN)),
+        },
+        Plan::Reject(_) | Plan::Suspended | Plan::Queue { .. } | Plan::CancelPending => {
+            write(incident, context, builder.planned(&plan)).await?;
+            Ok(Action::requeue(LOOK_AGAIN))
+        }
+    }
+}
+
+/// Checks that all is there, then starts the session's task; what is missing goes into the status.
+async fn start(
+    incident: &Incident,
+    context: &Arc<Context>,
+    key: &SessionKey,
+    accepted: &Accepted,
+    builder: StatusBuilder,
+) -> Result<Action, Error> {
+    let Some(seat) = context.engine.reserve(key, &accepted.subject, ObjectRef::from_obj(incident), false) else {
+        // Another reconcile was faster; its start or end wakes this one.
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    };
+    let work = Work::new(incident, accepted, context);
+    match preflight(context, &work).await {
+        Ok(plan) => {
+            context.engine.spawn(key, task::run(context.clone(), work, plan, seat));
+            Ok(Action::requeue(LOOK_AGAIN))
+        }
+        Err(trouble) => {
+            context.engine.release(key, RETRY_START);
+            write(incident, context, builder.waiting(&trouble)).await?;
+            context.wake_queue();
+            Ok(Action::requeue(RETRY_START))
+        }
+    }
+}
+
+/// Whether the audit store and the engine are there, and what the engine has of the subject.
+async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::SandboxPlan, Trouble> {
+    let checks = async { tokio::join!(context.audit.ping(), context.sandboxes.preflight(&work.request)) };
+    let late = |_| Trouble {
+        reason: "EngineUnavailable",
+        message: format!(
+            "the audit store or the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"
+        ),
+    };
+    let (audit, sandbox) = tokio::time::timeout(PREFLIGHT_LIMIT, checks).await.map_err(late)?;
+    audit.map_err(|error| Trouble {
+        reason: "AuditUnavailable",
+        message: format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(&error)),
+    })?;
+    sandbox.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
+}
+
+/// Takes over the session of an earlier controller.
+fn adopt(incident: &Incident, context: &Arc<Context>, key: &SessionKey) {
+    let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
+    if let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), true) {
+        context.engine.spawn(key, task::adopt(context.clone(), key.uid.clone(), key.attempt, seat));
+    }
+}
+
+/// Writes a status if it says something new, and the Events of what changed.
+async fn write(incident: &Incident, context: &Arc<Context>, status: IncidentStatus) -> Result<Action, Error> {
+    let old = incident.status.as_ref();
+    if old == Some(&status) {
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
+    let urgency = if is_news(old, &status) { Urgency::Now } else { Urgency::Progress };
+    match context.status.write(incident, &status, urgency).await? {
+        Written::Later(wait) => Ok(Action::requeue(wait)),
+        Written::Gone => Ok(Action::await_change()),
+        Written::Yes => {
+            announce(incident, context, old, &status).await;
+            if old.map(|old| old.phase) != Some(status.phase) {
+                context.wake_subject_of(incident);
+            }
+            Ok(Action::requeue(LOOK_AGAIN))
+        }
+    }
+}
+
+/// Whether a status says more than how far it is.
+fn is_news(old: Option<&IncidentStatus>, new: &IncidentStatus) -> bool {
+    let condition = |status: &IncidentStatus| -> Vec<(String, String, String)> {
+        status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
+    };
+    old.is_none_or(|old| {
+        old.phase != new.phase
+            || old.session_id != new.session_id
+            || old.attempt != new.attempt
+            || condition(old) != condition(new)
+    })
+}
+
+/// Events for what changed.
+async fn announce(incident: &Incident, context: &Context, old: Option<&IncidentStatus>, new: &IncidentStatus) {
+    let attempt = old.filter(|old| old.attempt == new.attempt);
+    let message = new.message.clone().unwrap_or_default();
+    if new.phase == IncidentPhase::Pending {
+        let reason = |status: &IncidentStatus| {
+            status.conditions.iter().find(|c| c.status == "False" && c.type_ != "Finished").map(|c| c.reason.clone())
+        };
+        let Some(now) = reason(new).filter(|now| attempt.and_then(reason).as_ref() != Some(now)) else { return };
+        if now == "Queued" {
+            context.events.normal(incident, "Queued", "Queue", &message).await;
+        } else {
+            context.events.warning(incident, &now, "Start", &message).await;
+        }
+        return;
+    }
+    if attempt.is_none_or(|old| old.session_id.is_none()) && new.session_id.is_some() {
+        let session = new.session_id.clone().unwrap_or_default();
+        let note = format!("session {session} with model {}", new.model.clone().unwrap_or_default());
+        context.events.normal(incident, "SessionStarted", "Start", &note).await;
+    }
+    if !new.phase.is_finished() || attempt.is_some_and(|old| old.phase.is_finished()) {
+        return;
+    }
+    Metrics::count(&context.metrics.ended, new.phase.as_str());
+    match new.phase {
+        IncidentPhase::Resolved | IncidentPhase::Concluded | IncidentPhase::Cancelled => {
+            context.events.normal(incident, new.phase.as_str(), "Finish", &message).await;
+        }
+        _ => context.events.warning(incident, new.phase.as_str(), "Finish", &message).await,
+    }
+}

@@ -1,0 +1,224 @@
+//! What is written back to an Incident. Pure: from what is known to the whole status, because
+//! server-side apply deletes what its manager owned and leaves out.
+
+use crds::condition::{ConditionStatus, set_condition};
+use crds::incident::{RecentEntry, Tokens};
+use crds::{Incident, IncidentPhase, IncidentStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::plan::Plan;
+use super::validate::Rejected;
+use crate::agent::progress::printable;
+use crate::session::SessionView;
+use crate::session::queue::Why;
+use crate::session::view::End;
+
+/// Why a session cannot start just now, though the Incident is fine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// A CamelCase word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// The status of an Incident, built up from the one that stands there.
+pub struct StatusBuilder {
+    status: IncidentStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl StatusBuilder {
+    /// Starts from the status that stands there. A new attempt starts afresh, but keeps the
+    /// conditions, whose times tell when it changed.
+    #[must_use]
+    pub fn new(incident: &Incident, now: Timestamp) -> Self {
+        let attempt = incident.spec.attempt;
+        let old = incident.status.clone().unwrap_or_default();
+        let mut status = if old.attempt == Some(attempt) {
+            old
+        } else {
+            let conditions = old.conditions.into_iter().filter(|c| c.type_ == "Accepted").collect();
+            IncidentStatus { conditions, ..IncidentStatus::default() }
+        };
+        status.attempt = Some(attempt);
+        status.observed_generation = incident.metadata.generation;
+        Self { status, generation: incident.metadata.generation, now }
+    }
+
+    /// The status that a plan leads to, where the plan alone says it.
+    #[must_use]
+    pub fn planned(mut self, plan: &Plan) -> IncidentStatus {
+        match plan {
+            Plan::Reject(Rejected { reason, message }) => {
+                self.condition("Accepted", ConditionStatus::False, reason, message);
+                self.pending(message);
+            }
+            Plan::Suspended => {
+                let message = "the Subject is suspended (spec.suspend): the session starts when that ends";
+                self.accepted();
+                self.condition("SessionReady", ConditionStatus::False, "SubjectSuspended", message);
+                self.pending(message);
+            }
+            Plan::Queue { position, why } => {
+                let what = match why {
+                    Why::SubjectBusy => "another session works on the same Subject",
+                    Why::Limit => "as many sessions run as may run at once",
+                };
+                let message = format!("place {position} in the queue: {what}");
+                self.accepted();
+                self.condition("SessionReady", ConditionStatus::False, "Queued", &message);
+                self.pending(&message);
+                self.status.queue_position = i64::try_from(*position).ok();
+            }
+            Plan::StopEarlier => {
+                let message = "the session of an earlier attempt is being stopped";
+                self.accepted();
+                self.condition("SessionReady", ConditionStatus::False, "StoppingEarlierAttempt", message);
+                self.pending(message);
+            }
+            Plan::CancelPending => {
+                let message = "cancelled before a session began";
+                self.finish(IncidentPhase::Cancelled, "Cancelled", message, self.now);
+            }
+            Plan::Leave | Plan::Adopt | Plan::Blocked | Plan::Start | Plan::Observe { .. } => {}
+        }
+        self.status
+    }
+
+    /// The status of an Incident whose session cannot start just now.
+    #[must_use]
+    pub fn waiting(mut self, trouble: &Trouble) -> IncidentStatus {
+        self.accepted();
+        self.condition("SessionReady", ConditionStatus::False, trouble.reason, &trouble.message);
+        self.pending(&trouble.message);
+        self.status
+    }
+
+    /// The status of an Incident with a session.
+    #[must_use]
+    pub fn observed(mut self, view: &SessionView) -> IncidentStatus {
+        self.accepted();
+        self.status.queue_position = None;
+        self.session(view);
+        match &view.end {
+            None => self.running(view),
+            Some(end) => self.ended(end),
+        }
+        self.status
+    }
+
+    fn session(&mut self, view: &SessionView) {
+        let (status, progress) = (&mut self.status, &view.progress);
+        status.session_id = view.id.as_ref().map(ToString::to_string).or(status.session_id.take());
+        status.model = Some(view.model.clone()).filter(|model| !model.is_empty()).or(status.model.take());
+        status.container.clone_from(&view.container);
+        status.started_at = view.started_at.map(whole_seconds).or(status.started_at.take());
+        status.turns = Some(progress.turns);
+        status.commands = Some(progress.commands);
+        status.tokens = Some(Tokens {
+            input: progress.input_tokens,
+            output: progress.output_tokens,
+            cached: progress.cached_tokens,
+        });
+        status.cost =
+            Some(if progress.cost_known || progress.turns == 0 { progress.cost.to_string() } else { "unknown".into() });
+        if !progress.recent.is_empty() {
+            let line = |line: &crate::agent::ProgressLine| RecentEntry {
+                seq: line.seq,
+                kind: line.kind.as_str().into(),
+                at: whole_seconds(line.at),
+                text: line.text.clone(),
+            };
+            status.recent_entries = progress.recent.iter().map(line).collect();
+        }
+    }
+
+    fn running(&mut self, view: &SessionView) {
+        let ready = match (&view.container, &view.sandbox_trouble) {
+            (_, Some((reason, message))) => (ConditionStatus::False, *reason, message.as_str()),
+            (Some(_), None) => {
+                (ConditionStatus::True, "ContainerRunning", "the agent's container stands beside the subject")
+            }
+            (None, None) => (ConditionStatus::Unknown, "ContainerStarting", "the agent's container is being made"),
+        };
+        self.condition("SessionReady", ready.0, ready.1, ready.2);
+        let message = match (&view.progress.waiting, &view.sandbox_trouble, &view.progress.command) {
+            (Some(waiting), _, _) => waiting.clone(),
+            (None, Some((_, trouble)), _) => trouble.clone(),
+            (None, None, Some(command)) => format!("$ {}", command.text),
+            (None, None, None) => "the model thinks".into(),
+        };
+        self.status.phase = IncidentPhase::Running;
+        self.status.message = Some(printable(&message));
+        self.condition("Finished", ConditionStatus::False, "Running", "");
+    }
+
+    fn ended(&mut self, end: &End) {
+        self.status.root_cause = end.root_cause.as_deref().map(printable);
+        self.status.summary.clone_from(&end.summary);
+        self.status.follow_up.clone_from(&end.follow_up);
+        self.status.container = None;
+        let (concluded, said) = match end.phase {
+            IncidentPhase::Concluded => (ConditionStatus::True, "the agent says that the fault is gone"),
+            IncidentPhase::Escalated if end.reason == "Unresolved" => {
+                (ConditionStatus::True, "the agent says that the fault is not gone")
+            }
+            _ => (ConditionStatus::False, "the agent came to no conclusion"),
+        };
+        self.condition("Concluded", concluded, &end.reason, said);
+        self.condition(
+            "SessionReady",
+            ConditionStatus::False,
+            "SessionEnded",
+            "the session is over and its container removed",
+        );
+        if end.phase == IncidentPhase::Concluded {
+            let unproven = "the Subject declares no invariants, so nothing could prove what the agent says";
+            self.condition("Verified", ConditionStatus::Unknown, "NoInvariants", unproven);
+        }
+        self.finish(end.phase, &end.reason, &end.message, end.at);
+    }
+
+    fn finish(&mut self, phase: IncidentPhase, reason: &str, message: &str, at: Timestamp) {
+        self.status.phase = phase;
+        self.status.message = Some(printable(message));
+        self.status.finished_at = Some(whole_seconds(at));
+        self.status.queue_position = None;
+        // The reason of Finished is the phase; why it came to that is in the message.
+        let why = if reason == phase.as_str() { message.to_owned() } else { format!("{reason}: {message}") };
+        self.condition("Finished", ConditionStatus::True, phase.as_str(), &why);
+    }
+
+    fn accepted(&mut self) {
+        self.condition("Accepted", ConditionStatus::True, "Valid", "the Incident and its Subject can be worked on");
+    }
+
+    fn pending(&mut self, message: &str) {
+        self.status.phase = IncidentPhase::Pending;
+        self.status.message = Some(printable(message));
+        self.status.queue_position = None;
+        self.condition("Finished", ConditionStatus::False, "Pending", "");
+    }
+
+    fn condition(&mut self, type_: &str, status: ConditionStatus, reason: &str, message: &str) {
+        let message = bounded(message);
+        set_condition(&mut self.status.conditions, type_, status, reason, &message, self.generation, self.now);
+    }
+}
+
+/// The API server refuses a condition's message beyond 32 KiB; a status should be far below.
+fn bounded(message: &str) -> String {
+    const LIMIT: usize = 2000;
+    if message.chars().count() <= LIMIT {
+        return message.to_owned();
+    }
+    message.chars().take(LIMIT).chain(['…']).collect()
+}
+
+/// The API server keeps whole seconds; a finer time would differ from what is read back.
+fn whole_seconds(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}

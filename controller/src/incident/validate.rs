@@ -1,0 +1,186 @@
+//! Whether an Incident can be worked on, and with what. Pure.
+
+use std::time::Duration;
+
+use crds::incident::Budget;
+use crds::{Incident, Subject};
+use kube::ResourceExt;
+
+use super::dereference::Neighbours;
+use crate::agent::Budgets;
+use crate::config::Config;
+use crate::money::NanoDollars;
+
+/// All that a session of this Incident needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// `namespace/name` of the Subject.
+    pub subject: String,
+    /// The Subject's compose project.
+    pub project: String,
+    /// What an agent should know of it.
+    pub description: String,
+    /// Whether sessions are held back.
+    pub suspended: bool,
+    /// The model that plays.
+    pub model: String,
+    /// The agent's image.
+    pub image: String,
+    /// Limits.
+    pub budgets: Budgets,
+}
+
+/// Why an Incident cannot be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// A CamelCase word.
+    pub reason: &'static str,
+    /// A sentence that says what to do.
+    pub message: String,
+}
+
+/// What the installation offers.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The model, if the Incident names none.
+    pub model: String,
+    /// The agent's image, if the Incident names none.
+    pub image: String,
+    /// The configuration file.
+    pub config: Config,
+}
+
+/// Checks an Incident against its Subject and the installation.
+pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Defaults) -> Result<Accepted, Rejected> {
+    let spec = &incident.spec;
+    let namespace = incident.namespace().unwrap_or_default();
+    let name = &spec.subject_ref.name;
+    let subject = neighbours.subject.as_deref().ok_or_else(|| Rejected {
+        reason: "SubjectNotFound",
+        message: format!(
+            "there is no Subject {name:?} in namespace {namespace:?}: apply it, or correct spec.subjectRef; the Incident waits"
+        ),
+    })?;
+    let project = crate::subject::project(subject).map_err(|rejected| Rejected {
+        reason: "SubjectNotAccepted",
+        message: format!("Subject {name:?} cannot be worked on: {}", rejected.message),
+    })?;
+    let agent = spec.agent.clone().unwrap_or_default();
+    Ok(Accepted {
+        subject: format!("{namespace}/{name}"),
+        project: project.to_owned(),
+        description: subject.spec.description.clone(),
+        suspended: subject.spec.suspend,
+        model: agent.model.unwrap_or_else(|| defaults.model.clone()),
+        image: image(agent.image, defaults)?,
+        budgets: budgets(agent.budget.as_ref(), subject, &defaults.config.budgets),
+    })
+}
+
+fn image(wanted: Option<String>, defaults: &Defaults) -> Result<String, Rejected> {
+    let Some(image) = wanted else { return Ok(defaults.image.clone()) };
+    let allowed = &defaults.config.agent.images;
+    if image == defaults.image || allowed.contains(&image) {
+        return Ok(image);
+    }
+    let mut names = vec![defaults.image.clone()];
+    names.extend(allowed.iter().cloned());
+    Err(Rejected {
+        reason: "ImageNotAllowed",
+        message: format!("spec.agent.image {image:?} is not on the installation's list: {}", names.join(", ")),
+    })
+}
+
+/// The Incident's wish, below the Subject's ceiling, over the installation's defaults.
+fn budgets(wish: Option<&Budget>, subject: &Subject, defaults: &Budgets) -> Budgets {
+    let ceiling = subject.spec.policy.as_ref().and_then(|policy| policy.budget.as_ref());
+    let seconds = |duration: kube::core::Duration| Duration::from(duration).as_secs().max(1);
+    let mut budgets = defaults.clone();
+    for (budget, is_ceiling) in [(wish, false), (ceiling, true)] {
+        let Some(budget) = budget else { continue };
+        // A ceiling lowers what stands there; a wish replaces it.
+        let pick = |now: u64, new: Option<u64>| match new {
+            Some(new) if is_ceiling => now.min(new),
+            Some(new) => new,
+            None => now,
+        };
+        let unsigned = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+        budgets.turns = u32::try_from(pick(budgets.turns.into(), unsigned(budget.turns))).unwrap_or(u32::MAX);
+        budgets.wall_time_seconds = pick(budgets.wall_time_seconds, budget.wall_time.map(seconds));
+        budgets.command_timeout_seconds = pick(budgets.command_timeout_seconds, budget.command_timeout.map(seconds));
+        if let Some(tokens) = unsigned(budget.tokens) {
+            budgets.tokens = Some(pick(budgets.tokens.unwrap_or(u64::MAX), Some(tokens)));
+        }
+        if let Some(dollars) = budget.dollars.map(NanoDollars::from_dollars) {
+            let now = budgets.cost.unwrap_or(NanoDollars(i64::MAX));
+            budgets.cost = Some(if is_ceiling { now.min(dollars) } else { dollars });
+        }
+    }
+    budgets.command_timeout_cap_seconds = budgets.command_timeout_cap_seconds.max(budgets.command_timeout_seconds);
+    budgets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn defaults() -> Defaults {
+        Defaults { model: "offline-x".into(), image: "agent:1".into(), config: Config::default() }
+    }
+
+    fn incident(agent: &str) -> Incident {
+        let yaml = format!(
+            "apiVersion: operator.dev/v1alpha1\nkind: Incident\nmetadata: {{name: i, namespace: ns}}\nspec: {{title: t, subjectRef: {{name: s}}, agent: {agent}}}"
+        );
+        serde_saphyr::from_str(&yaml).unwrap()
+    }
+
+    fn subject(spec: &str) -> Neighbours {
+        let yaml = format!(
+            "apiVersion: operator.dev/v1alpha1\nkind: Subject\nmetadata: {{name: s, namespace: ns}}\nspec: {spec}"
+        );
+        Neighbours { subject: Some(Arc::new(serde_saphyr::from_str(&yaml).unwrap())) }
+    }
+
+    #[test]
+    fn an_unknown_subject_is_named() {
+        let rejected = validate(&incident("{}"), &Neighbours { subject: None }, &defaults()).unwrap_err();
+        assert_eq!(rejected.reason, "SubjectNotFound");
+        assert!(rejected.message.contains("\"s\"") && rejected.message.contains("\"ns\""), "{}", rejected.message);
+    }
+
+    #[test]
+    fn an_image_must_be_on_the_list() {
+        let place = subject("{where: {docker: {project: p}}}");
+        let rejected = validate(&incident("{image: evil}"), &place, &defaults()).unwrap_err();
+        assert_eq!(rejected.reason, "ImageNotAllowed");
+        assert!(rejected.message.contains("agent:1"), "{}", rejected.message);
+        assert_eq!(validate(&incident("{image: 'agent:1'}"), &place, &defaults()).unwrap().image, "agent:1");
+    }
+
+    #[test]
+    fn a_wish_stays_below_the_ceiling() {
+        let place = subject("{where: {docker: {project: p}}, policy: {budget: {turns: 10, dollars: 1.5}}}");
+        let accepted = validate(
+            &incident("{budget: {turns: 50, dollars: 9.0, wallTime: 2m, commandTimeout: 15m}}"),
+            &place,
+            &defaults(),
+        )
+        .unwrap();
+        assert_eq!(accepted.budgets.turns, 10);
+        assert_eq!(accepted.budgets.cost, Some(NanoDollars::from_dollars(1.5)));
+        assert_eq!(accepted.budgets.wall_time_seconds, 120);
+        assert_eq!(
+            (accepted.budgets.command_timeout_seconds, accepted.budgets.command_timeout_cap_seconds),
+            (900, 900)
+        );
+    }
+
+    #[test]
+    fn kubernetes_is_not_supported_yet() {
+        let place = subject("{where: {kubernetes: {namespace: a, serviceAccountName: b}}}");
+        assert_eq!(validate(&incident("{}"), &place, &defaults()).unwrap_err().reason, "SubjectNotAccepted");
+    }
+}

@@ -1,0 +1,83 @@
+//! What is counted, for Prometheus.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// A label for a kind of thing that failed or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Category {
+    /// Which.
+    pub category: String,
+}
+
+/// What is counted.
+pub struct Metrics {
+    registry: Registry,
+    /// Reconciles, by the resource's kind.
+    pub reconciles: Family<Category, Counter>,
+    /// Reconciles that failed, by the error's category.
+    pub errors: Family<Category, Counter>,
+    /// Sessions that run.
+    pub sessions: Gauge,
+    /// Sessions that ended, by phase.
+    pub ended: Family<Category, Counter>,
+    /// Model turns of ended sessions.
+    pub turns: Counter,
+    /// Commands of ended sessions.
+    pub commands: Counter,
+    /// Cost of ended sessions, in nano-dollars.
+    pub cost: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("operator"),
+            reconciles: Family::default(),
+            errors: Family::default(),
+            sessions: Gauge::default(),
+            ended: Family::default(),
+            turns: Counter::default(),
+            commands: Counter::default(),
+            cost: Counter::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("reconciles", "Reconciles, by the resource's kind", metrics.reconciles.clone());
+        registry.register(
+            "reconcile_errors",
+            "Reconciles that failed, by the error's category",
+            metrics.errors.clone(),
+        );
+        registry.register("sessions_running", "Sessions that run", metrics.sessions.clone());
+        registry.register("sessions_ended", "Sessions that ended, by phase", metrics.ended.clone());
+        registry.register("model_turns", "Model turns of sessions that ended", metrics.turns.clone());
+        registry.register("commands", "Commands of sessions that ended", metrics.commands.clone());
+        registry.register_with_unit(
+            "cost",
+            "What the model cost in sessions that ended",
+            Unit::Other("nanodollars".into()),
+            metrics.cost.clone(),
+        );
+        metrics
+    }
+}
+
+impl Metrics {
+    /// One more of a category.
+    pub fn count(family: &Family<Category, Counter>, category: &str) {
+        family.get_or_create(&Category { category: category.to_owned() }).inc();
+    }
+
+    /// All of it in the text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,319 @@
+//! The sandbox on a Docker engine: one container per session, on the subject's networks.
+//!
+//! * `engine`: calls and their errors; `names`: names and labels;
+//! * `body`: what the container is; `exec`: the stream into it;
+//! * `networks`: coming and going with the subject.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+};
+use futures::StreamExt as _;
+
+use super::dial::{Aside, Condition};
+use super::stream::{Identity, Patience, Stream};
+use super::{Command, CommandResult, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest};
+use crate::session::SessionId;
+use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
+use exec::ExecDial;
+
+mod body;
+mod engine;
+mod exec;
+pub mod names;
+mod networks;
+
+/// Where the agent's image has this binary.
+const OPERATOR: &str = "/usr/local/bin/operator";
+
+/// Makes sandboxes on one engine.
+#[derive(Clone)]
+pub struct DockerProvider {
+    engine: Engine,
+    installation: String,
+    operator: String,
+    epoch: u64,
+    patience: Patience,
+}
+
+impl DockerProvider {
+    /// For the engine at `docker_host` (`unix:///PATH`, `tcp://HOST:PORT`, or empty for the usual
+    /// socket). Only the address is looked at; the engine may come and go.
+    pub fn connect(docker_host: &str, installation: &str) -> Result<Self, SandboxError> {
+        Ok(Self {
+            engine: Engine::new(docker_host)?,
+            installation: installation.to_owned(),
+            operator: OPERATOR.to_owned(),
+            epoch: 1,
+            patience: Patience::default(),
+        })
+    }
+
+    /// Speaks with this fencing token.
+    #[must_use]
+    pub fn with_epoch(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// Finds this binary elsewhere in the image.
+    #[must_use]
+    pub fn with_operator_path(self, path: &str) -> Self {
+        Self { operator: path.to_owned(), ..self }
+    }
+
+    /// With other limits for the stream.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The image's id; an image that is missing is pulled, for a bounded time.
+    async fn image(&self, image: &str) -> Result<String, SandboxError> {
+        let inspect = || self.engine.call(QUICK, |docker| async move { docker.inspect_image(image).await });
+        let missing = |reason: String| SandboxError::ImageMissing { image: image.to_owned(), reason };
+        match inspect().await {
+            Err(CallError::NotFound(_)) => {}
+            found => return found?.id.ok_or_else(|| missing("it has no id".into())),
+        }
+        let pull = self.engine.call(SLOW, |docker| async move {
+            let options = CreateImageOptionsBuilder::default().from_image(image).build();
+            let mut progress = docker.create_image(Some(options), None, None);
+            while let Some(step) = progress.next().await {
+                step?;
+            }
+            Ok(())
+        });
+        match pull.await {
+            Ok(()) => {}
+            Err(CallError::NotFound(reason) | CallError::Conflict(reason)) => return Err(missing(reason)),
+            Err(CallError::Other(error)) => return Err(missing(error.to_string())),
+        }
+        match inspect().await {
+            Err(CallError::NotFound(reason)) => Err(missing(reason)),
+            found => found?.id.ok_or_else(|| missing("it has no id".into())),
+        }
+    }
+
+    /// The container of this session that can be gone on with, if there is one.
+    async fn standing(&self, name: &str) -> Result<Option<String>, SandboxError> {
+        let inspect = self
+            .engine
+            .call(QUICK, |docker| async move { docker.inspect_container(name, None::<InspectContainerOptions>).await });
+        let found = match inspect.await {
+            Err(CallError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        let id = found.id.clone().unwrap_or_else(|| name.to_owned());
+        if !self.is_ours(&found) {
+            return Err(SandboxError::Refused(format!("the container {name} belongs to another installation")));
+        }
+        match self.engine.look(&id).await {
+            Condition::Running => Ok(Some(id)),
+            Condition::Paused => {
+                self.engine
+                    .call(QUICK, |docker| {
+                        let id = &id;
+                        async move { docker.unpause_container(id).await }
+                    })
+                    .await?;
+                Ok(Some(id))
+            }
+            // Never started, or dead: what is in it is not to be trusted with a second life.
+            Condition::Gone(_) => {
+                self.remove_container(&id).await?;
+                Ok(None)
+            }
+            Condition::Unknown(reason) => Err(SandboxError::EngineUnavailable { reason }),
+        }
+    }
+
+    fn is_ours(&self, container: &ContainerInspectResponse) -> bool {
+        let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
+        labels.and_then(|labels| labels.get(names::INSTALLATION)) == Some(&self.installation)
+    }
+
+    /// Makes the container, on all of the networks before its first moment.
+    async fn make(&self, plan: &SandboxPlan, name: &str) -> Result<String, SandboxError> {
+        let body = body::container(plan, &self.installation, &self.operator);
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let made =
+            self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await;
+        let id = match made {
+            Ok(made) => made.id,
+            Err(CallError::NotFound(reason)) if reason.contains("No such image") => {
+                return Err(SandboxError::ImageMissing { image: plan.request.image.clone(), reason });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for network in plan.networks.iter().skip(1) {
+            self.join(network, &id).await?;
+        }
+        self.engine
+            .call(SLOW, |docker| {
+                let id = &id;
+                async move { docker.start_container(id, None::<StartContainerOptions>).await }
+            })
+            .await?;
+        Ok(id)
+    }
+
+    async fn greet(&self, id: String, session: &SessionId) -> Result<Stream, SandboxError> {
+        let dial = ExecDial { engine: self.engine.clone(), container: id, operator: self.operator.clone() };
+        let identity = Identity { session: session.to_string(), epoch: self.epoch };
+        Stream::connect(Arc::new(dial), identity, self.patience.clone()).await
+    }
+
+    /// The last words of a container that is about to be removed.
+    async fn last_words(&self, name: &str) -> String {
+        let words = Aside::default();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("5").build();
+        let heard = words.clone();
+        let read = self.engine.call(QUICK, |docker| async move {
+            let mut lines = docker.logs(name, Some(options));
+            while let Some(line) = lines.next().await {
+                heard.add(&line?.into_bytes());
+            }
+            Ok(())
+        });
+        let _ = read.await;
+        words.text()
+    }
+
+    async fn remove_container(&self, container: &str) -> Result<(), SandboxError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let call =
+            self.engine.call(SLOW, |docker| async move { docker.remove_container(container, Some(options)).await });
+        match call.await {
+            // Somebody else removes it; then it is gone in a moment.
+            Err(CallError::Conflict(reason)) if reason.contains("already in progress") => {
+                for _ in 0..100 {
+                    if matches!(self.engine.look(container).await, Condition::Gone(how) if how.contains("removed")) {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(SandboxError::Refused(reason))
+            }
+            other => not_found_is_fine(other),
+        }
+    }
+
+    async fn remove_volume(&self, volume: &str) -> Result<(), SandboxError> {
+        let options = RemoveVolumeOptionsBuilder::default().force(true).build();
+        let call = self.engine.call(QUICK, |docker| async move { docker.remove_volume(volume, Some(options)).await });
+        not_found_is_fine(call.await)
+    }
+
+    /// The volumes of this installation, or of one session of it, with their sessions.
+    async fn volumes(&self, session: Option<&SessionId>) -> Result<Vec<(String, SessionId)>, SandboxError> {
+        let mut labels = vec![(names::INSTALLATION, self.installation.as_str())];
+        labels.extend(session.map(|session| (names::SESSION, session.as_str())));
+        let options = ListVolumesOptionsBuilder::default().filters(&names::filter(&labels)).build();
+        let found = self.engine.call(QUICK, |docker| async move { docker.list_volumes(Some(options)).await }).await?;
+        let volumes = found.volumes.unwrap_or_default().into_iter();
+        Ok(volumes
+            .filter_map(|mut volume| Some((volume.name, SessionId::from(volume.labels.remove(names::SESSION)?))))
+            .collect())
+    }
+}
+
+#[async_trait]
+impl SandboxProvider for DockerProvider {
+    async fn preflight(&self, request: &SandboxRequest) -> Result<SandboxPlan, SandboxError> {
+        // Networks first in the order of errors: a project that is down is the likelier of the two.
+        let (networks, image) = tokio::join!(self.networks(&request.project), self.image(&request.image));
+        let networks = networks?;
+        if networks.is_empty() {
+            return Err(SandboxError::ProjectNotRunning { project: request.project.clone() });
+        }
+        Ok(SandboxPlan { request: request.clone(), image_id: image?, networks })
+    }
+
+    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let session = &plan.request.session;
+        let name = names::container(session);
+        let found = self.standing(&name).await?;
+        let made = async {
+            let id = match found {
+                Some(id) => id,
+                None => self.make(plan, &name).await?,
+            };
+            self.greet(id, session).await
+        };
+        match made.await {
+            Ok(stream) => Ok(Arc::new(DockerSandbox { name, stream })),
+            Err(mut error) => {
+                if let SandboxError::Lost { reason } = &mut error {
+                    let words = self.last_words(&name).await;
+                    if !words.is_empty() {
+                        *reason = format!("{reason}; its last words: {words}");
+                    }
+                }
+                // An engine that is gone is no reason to throw away a container that may be well.
+                if !matches!(error, SandboxError::EngineUnavailable { .. }) {
+                    let _ = self.remove(session).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
+        let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
+        for container in self.containers(&labels, true).await? {
+            if let Some(id) = container.id {
+                self.remove_container(&id).await?;
+            }
+        }
+        for (volume, _) in self.volumes(Some(session)).await? {
+            self.remove_volume(&volume).await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<Leftover>, SandboxError> {
+        let mut all = Vec::new();
+        for container in self.containers(&[(names::INSTALLATION, &self.installation)], true).await? {
+            let Some(session) = container.labels.and_then(|mut labels| labels.remove(names::SESSION)) else { continue };
+            let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+            all.push(Leftover {
+                session: session.into(),
+                container: container.id.unwrap_or_default(),
+                name: name.trim_start_matches('/').to_owned(),
+            });
+        }
+        // A volume whose container is gone is a leftover, too.
+        for (name, session) in self.volumes(None).await? {
+            if !all.iter().any(|leftover| leftover.session == session) {
+                all.push(Leftover { session, container: String::new(), name });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A container with a supervisor in it.
+struct DockerSandbox {
+    name: String,
+    stream: Stream,
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        self.stream.run(command).await
+    }
+
+    async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.stream.kill(seq).await
+    }
+}

@@ -1,0 +1,133 @@
+//! What the agent's container is: its walls as far as the engine builds them.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+
+use super::names;
+use crate::sandbox::{SandboxPlan, SandboxRequest};
+
+/// What the supervisor, which is root, needs: to become the unprivileged user, to kill its
+/// processes, and to read whose they are. A command has none of them: it loses them with the user,
+/// and `no-new-privileges` keeps any program from bringing them back.
+const CAPABILITIES: [&str; 4] = ["SETUID", "SETGID", "KILL", "SYS_PTRACE"];
+
+/// The supervisor outlives the controller's own limit by this, so that it is never the first to end.
+const WALL_GRACE: u64 = 60;
+
+/// The body of the call that makes the container, attached to the first network only.
+pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) -> ContainerCreateBody {
+    let request = &plan.request;
+    let wall_limit = request.wall_limit.as_secs().saturating_add(WALL_GRACE).to_string();
+    let arguments = ["supervise", "--session", request.session.as_str(), "--wall-limit", &wall_limit];
+    ContainerCreateBody {
+        hostname: Some("agent".into()),
+        user: Some("0:0".into()),
+        image: Some(plan.image_id.clone()),
+        entrypoint: Some(vec![operator.to_owned()]),
+        cmd: Some(arguments.map(str::to_owned).into()),
+        working_dir: Some("/".into()),
+        env: Some(Vec::new()),
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+        labels: Some(names::labels(installation, request)),
+        stop_timeout: Some(1),
+        host_config: Some(host(plan, installation)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
+    let request = &plan.request;
+    let memory = i64::try_from(request.limits.memory_bytes).unwrap_or(i64::MAX);
+    HostConfig {
+        // It reaps what loses its parent; the supervisor waits for its own children only.
+        init: Some(true),
+        network_mode: plan.networks.first().map(|network| network.id.clone()),
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        nano_cpus: Some(i64::from(request.limits.cpu_millis) * 1_000_000),
+        pids_limit: Some(i64::from(request.limits.pids)),
+        cap_drop: Some(vec!["ALL".into()]),
+        cap_add: Some(CAPABILITIES.map(str::to_owned).into()),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        ipc_mode: Some("private".into()),
+        readonly_rootfs: Some(true),
+        tmpfs: Some(tmpfs(request)),
+        shm_size: Some(memory / 32),
+        mounts: Some(vec![spool(request, installation)]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("local".into()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "1m".to_owned()),
+                ("max-file".to_owned(), "1".to_owned()),
+                ("compress".to_owned(), "false".to_owned()),
+            ])),
+        }),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..RestartPolicy::default() }),
+        ..HostConfig::default()
+    }
+}
+
+/// Where commands can write. It is memory, and counts as the container's: all of it together is less
+/// than half, so that full disks alone leave room to work.
+fn tmpfs(request: &SandboxRequest) -> HashMap<String, String> {
+    let part = |of: u64| (request.limits.memory_bytes / of).max(1 << 20);
+    HashMap::from([
+        ("/tmp".into(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", part(8))),
+        ("/work".into(), format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,size={}", part(8))),
+        ("/home/agent".into(), format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,size={}", part(16))),
+        ("/run".into(), format!("rw,noexec,nosuid,nodev,mode=0755,size={}", part(64))),
+    ])
+}
+
+/// On disk, for outcomes do not belong into the memory that commands compete for.
+fn spool(request: &SandboxRequest, installation: &str) -> Mount {
+    Mount {
+        target: Some("/var/lib/operator".into()),
+        source: Some(names::volume(&request.session)),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            labels: Some(names::labels(installation, request)),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{ContainerLimits, NetworkRef};
+    use crate::session::SessionId;
+    use std::time::Duration;
+
+    #[test]
+    fn gives_away_nothing() {
+        let plan = SandboxPlan {
+            request: SandboxRequest {
+                session: SessionId::from("2026-01-28T20-54-48-3a029c12".to_owned()),
+                subject: "default/shop".into(),
+                project: "shop".into(),
+                image: "agent:dev".into(),
+                limits: ContainerLimits::default(),
+                wall_limit: Duration::from_secs(1800),
+            },
+            image_id: "sha256:1".into(),
+            networks: vec![NetworkRef { id: "n1".into(), name: "shop_default".into() }],
+        };
+        let body = container(&plan, "test", "/operator");
+        let labels = body.labels.unwrap();
+        assert_eq!(labels[names::SUBJECT], "default/shop");
+        assert!(!labels.keys().any(|label| label.starts_with("com.docker.compose")), "{labels:?}");
+        assert_eq!(body.cmd.unwrap().last().unwrap(), "1860");
+        let host = body.host_config.unwrap();
+        assert_eq!((host.privileged, host.binds, host.devices, host.pid_mode), (None, None, None, None));
+        assert_eq!(host.memory, host.memory_swap);
+        assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
+        assert_eq!(host.readonly_rootfs, Some(true));
+    }
+}

@@ -1,0 +1,132 @@
+//! The subject's networks: which there are, and leaving them when the subject goes.
+//!
+//! `docker compose down` cannot remove a network on which our container stands. So it leaves when
+//! the last of the project's own containers has stopped, and comes back when one starts.
+
+use std::time::Duration;
+
+use bollard::models::{ContainerSummary, EventMessage, NetworkConnectRequest, NetworkDisconnectRequest};
+use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
+use futures::StreamExt as _;
+
+use super::engine::{CallError, QUICK};
+use super::{DockerProvider, names};
+use crate::sandbox::{NetworkRef, SandboxError};
+
+impl DockerProvider {
+    /// The networks of a compose project, by name.
+    pub(super) async fn networks(&self, project: &str) -> Result<Vec<NetworkRef>, SandboxError> {
+        let filter = names::filter(&[(names::COMPOSE_PROJECT, project)]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
+        let found = self.engine.call(QUICK, |docker| async move { docker.list_networks(Some(options)).await }).await?;
+        let mut networks: Vec<_> =
+            found.into_iter().filter_map(|network| Some(NetworkRef { id: network.id?, name: network.name? })).collect();
+        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(networks)
+    }
+
+    /// Attaches a container; that it stands there already is fine.
+    pub(super) async fn join(&self, network: &NetworkRef, container: &str) -> Result<(), SandboxError> {
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: None };
+        let call = self.engine.call(QUICK, |docker| async move { docker.connect_network(&network.id, request).await });
+        match call.await {
+            Err(CallError::Other(SandboxError::Refused(reason))) if reason.contains("already exists in network") => {
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Takes our containers off the networks of a project of which no container runs any more, and
+    /// puts them back on those of one that runs. Returns how many attachments changed.
+    pub async fn release_networks_if_project_gone(&self, project: &str) -> Result<usize, SandboxError> {
+        let ours =
+            self.containers(&[(names::INSTALLATION, &self.installation), (names::PROJECT, project)], false).await?;
+        if ours.is_empty() {
+            return Ok(0);
+        }
+        let running = !self.containers(&[(names::COMPOSE_PROJECT, project)], false).await?.is_empty();
+        let mut changed = 0;
+        for network in self.networks(project).await? {
+            for container in &ours {
+                let Some(id) = container.id.as_deref() else { continue };
+                let stands = stands_on(container, &network);
+                if running && !stands {
+                    self.join(&network, id).await?;
+                    changed += 1;
+                } else if !running && stands {
+                    self.leave(&network, id).await?;
+                    changed += 1;
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn leave(&self, network: &NetworkRef, container: &str) -> Result<(), SandboxError> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        let call =
+            self.engine.call(QUICK, |docker| async move { docker.disconnect_network(&network.id, request).await });
+        super::engine::not_found_is_fine(call.await)
+    }
+
+    /// Containers with all of these labels, stopped ones too if `all`.
+    pub(super) async fn containers(
+        &self,
+        labels: &[(&str, &str)],
+        all: bool,
+    ) -> Result<Vec<ContainerSummary>, SandboxError> {
+        let options = ListContainersOptionsBuilder::default().all(all).filters(&names::filter(labels)).build();
+        Ok(self.engine.call(QUICK, |docker| async move { docker.list_containers(Some(options)).await }).await?)
+    }
+
+    /// Follows the engine's events and keeps our containers off the networks of projects that went.
+    /// Never returns; drop it to end it.
+    pub async fn watch_projects(&self) {
+        loop {
+            if let Err(error) = self.watch_once().await {
+                tracing::debug!(%error, "the engine's events are followed again");
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    async fn watch_once(&self) -> Result<(), SandboxError> {
+        let mut filter = names::filter(&[]);
+        filter.remove("label");
+        filter.insert("type".into(), vec!["container".into()]);
+        filter.insert("event".into(), ["start", "die", "destroy"].map(str::to_owned).into());
+        let client = self.engine.client()?;
+        let mut events = client.events(Some(EventsOptionsBuilder::default().filters(&filter).build()));
+        // What happened while nobody followed.
+        for container in self.containers(&[(names::INSTALLATION, &self.installation)], false).await? {
+            if let Some(project) = container.labels.as_ref().and_then(|labels| labels.get(names::PROJECT)) {
+                self.tend(project).await;
+            }
+        }
+        while let Some(event) = events.next().await {
+            let event = event.map_err(|error| SandboxError::EngineUnavailable { reason: error.to_string() })?;
+            if let Some(project) = project_of(&event) {
+                self.tend(project).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tend(&self, project: &str) {
+        match self.release_networks_if_project_gone(project).await {
+            Ok(0) => {}
+            Ok(changed) => tracing::info!(project, changed, "agents follow their project on or off its networks"),
+            Err(error) => tracing::warn!(project, %error, "an agent could not follow its project's networks"),
+        }
+    }
+}
+
+fn project_of(event: &EventMessage) -> Option<&String> {
+    event.actor.as_ref()?.attributes.as_ref()?.get(names::COMPOSE_PROJECT)
+}
+
+fn stands_on(container: &ContainerSummary, network: &NetworkRef) -> bool {
+    let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    networks.is_some_and(|networks| networks.values().any(|end| end.network_id.as_deref() == Some(&network.id)))
+}

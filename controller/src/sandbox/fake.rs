@@ -1,0 +1,359 @@
+//! A sandbox without Docker: commands are answered by a closure.
+//!
+//! It keeps the promises that the real one keeps (start is idempotent by `seq`, a killed command
+//! ends as killed, a lost container answers nothing more), so that the agent and the session are
+//! tested against the contract and not against a convenience.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    Command, CommandEnd, CommandResult, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox, SandboxError,
+    SandboxPlan, SandboxProvider, SandboxRequest,
+};
+use crate::session::SessionId;
+
+type Run = dyn Fn(&Command) -> CommandResult + Send + Sync;
+
+/// One call that the fake saw, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FakeCall {
+    /// [`SandboxProvider::preflight`].
+    Preflight(SessionId),
+    /// [`SandboxProvider::create`].
+    Create(SessionId),
+    /// [`SandboxProvider::remove`].
+    Remove(SessionId),
+    /// A command that was really started: number and text. A second start of a number is none.
+    Run(i64, String),
+    /// [`Sandbox::kill`].
+    Kill(i64),
+}
+
+/// Makes [`FakeSandbox`]es. Clones share everything.
+#[derive(Clone)]
+pub struct FakeProvider {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    run: Box<Run>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<FakeCall>,
+    delay: Duration,
+    create_delay: Duration,
+    preflight_error: Option<SandboxError>,
+    create_error: Option<SandboxError>,
+    remove_error: Option<SandboxError>,
+    standing: BTreeMap<SessionId, Arc<FakeSandbox>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, call: FakeCall) {
+        self.state().calls.push(call);
+    }
+}
+
+impl FakeProvider {
+    /// Commands are answered by `run`.
+    pub fn new(run: impl Fn(&Command) -> CommandResult + Send + Sync + 'static) -> Self {
+        Self { shared: Arc::new(Shared { run: Box::new(run), state: Mutex::default() }) }
+    }
+
+    /// Each command takes this long (it can be killed meanwhile).
+    #[must_use]
+    pub fn with_delay(self, delay: Duration) -> Self {
+        self.shared.state().delay = delay;
+        self
+    }
+
+    /// Each container takes this long to make.
+    #[must_use]
+    pub fn with_create_delay(self, delay: Duration) -> Self {
+        self.shared.state().create_delay = delay;
+        self
+    }
+
+    /// From now on `preflight` fails so; `None` heals it.
+    pub fn fail_preflight(&self, error: Option<SandboxError>) {
+        self.shared.state().preflight_error = error;
+    }
+
+    /// From now on `create` fails so; `None` heals it.
+    pub fn fail_create(&self, error: Option<SandboxError>) {
+        self.shared.state().create_error = error;
+    }
+
+    /// From now on `remove` fails so; `None` heals it.
+    pub fn fail_remove(&self, error: Option<SandboxError>) {
+        self.shared.state().remove_error = error;
+    }
+
+    /// All calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<FakeCall> {
+        self.shared.state().calls.clone()
+    }
+
+    /// The texts of the commands that were started, in order.
+    #[must_use]
+    pub fn commands(&self) -> Vec<String> {
+        let texts = self.calls().into_iter().filter_map(|call| match call {
+            FakeCall::Run(_, text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The sandbox of a session, if one stands.
+    #[must_use]
+    pub fn sandbox(&self, session: &SessionId) -> Option<Arc<FakeSandbox>> {
+        self.shared.state().standing.get(session).cloned()
+    }
+
+    /// Every standing container is gone from now on, as if somebody had removed them.
+    pub fn lose_all(&self, reason: &str) {
+        let gone = std::mem::take(&mut self.shared.state().standing);
+        for sandbox in gone.into_values() {
+            sandbox.lose(reason);
+        }
+    }
+}
+
+#[async_trait]
+impl SandboxProvider for FakeProvider {
+    async fn preflight(&self, request: &SandboxRequest) -> Result<SandboxPlan, SandboxError> {
+        self.shared.record(FakeCall::Preflight(request.session.clone()));
+        if let Some(error) = self.shared.state().preflight_error.clone() {
+            return Err(error);
+        }
+        Ok(SandboxPlan {
+            request: request.clone(),
+            image_id: format!("sha256:fake-{}", request.image),
+            networks: vec![NetworkRef { id: "fake-network".into(), name: format!("{}_default", request.project) }],
+        })
+    }
+
+    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let session = &plan.request.session;
+        self.shared.record(FakeCall::Create(session.clone()));
+        let delay = self.shared.state().create_delay;
+        tokio::time::sleep(delay).await;
+        let mut state = self.shared.state();
+        if let Some(error) = state.create_error.clone() {
+            return Err(error);
+        }
+        let sandbox = state
+            .standing
+            .entry(session.clone())
+            .or_insert_with(|| Arc::new(FakeSandbox::new(format!("operator-agent-{session}"), self.shared.clone())));
+        Ok(sandbox.clone())
+    }
+
+    async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::Remove(session.clone()));
+        let mut state = self.shared.state();
+        if let Some(error) = state.remove_error.clone() {
+            return Err(error);
+        }
+        let gone = state.standing.remove(session);
+        drop(state);
+        if let Some(sandbox) = gone {
+            sandbox.lose("the container was removed");
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<Leftover>, SandboxError> {
+        let state = self.shared.state();
+        let all = state.standing.iter().map(|(session, sandbox)| Leftover {
+            session: session.clone(),
+            container: format!("fake-{session}"),
+            name: sandbox.name.clone(),
+        });
+        Ok(all.collect())
+    }
+}
+
+/// Answers commands with the closure of its provider.
+pub struct FakeSandbox {
+    name: String,
+    shared: Arc<Shared>,
+    lost: watch::Sender<Option<String>>,
+    commands: Mutex<HashMap<i64, Arc<FakeCommand>>>,
+}
+
+/// A command that was started here once.
+#[derive(Default)]
+struct FakeCommand {
+    killed: Notify,
+    outcome: watch::Sender<Option<CommandResult>>,
+}
+
+impl FakeSandbox {
+    fn new(name: String, shared: Arc<Shared>) -> Self {
+        Self { name, shared, lost: watch::Sender::new(None), commands: Mutex::default() }
+    }
+
+    /// From now on every call, and every command that runs, answers [`SandboxError::Lost`].
+    pub fn lose(&self, reason: &str) {
+        self.lost.send_replace(Some(reason.to_owned()));
+    }
+
+    /// The command of this number, and whether this call is the one that starts it.
+    fn enter(&self, seq: i64) -> (Arc<FakeCommand>, bool) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = false;
+        let command = commands.entry(seq).or_insert_with(|| {
+            first = true;
+            Arc::default()
+        });
+        (command.clone(), first)
+    }
+
+    /// Starts the command as a task of its own, for dropping the caller's future does not kill it.
+    fn start(&self, command: &Command, entry: &Arc<FakeCommand>) {
+        let (shared, entry, command) = (self.shared.clone(), entry.clone(), command.clone());
+        shared.record(FakeCall::Run(command.seq, command.command.clone()));
+        let delay = shared.state().delay;
+        let work = async move {
+            let result = tokio::select! {
+                () = tokio::time::sleep(delay) => (shared.run)(&command),
+                () = entry.killed.notified() => {
+                    CommandResult { end: CommandEnd::Killed, ..CommandResult::exited(0, "", "") }
+                }
+            };
+            let streams = [(OutputStream::Stdout, &result.stdout), (OutputStream::Stderr, &result.stderr)];
+            for (stream, captured) in streams {
+                if let (Some(live), false) = (&command.live, captured.head.is_empty()) {
+                    let _ = live.try_send(OutputChunk { seq: command.seq, stream, data: captured.head.clone() });
+                }
+            }
+            entry.outcome.send_replace(Some(result));
+        };
+        tokio::spawn(work);
+    }
+}
+
+#[async_trait]
+impl Sandbox for FakeSandbox {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        let mut lost = self.lost.subscribe();
+        if let Some(reason) = lost.borrow().clone() {
+            return Err(SandboxError::Lost { reason });
+        }
+        let (entry, first) = self.enter(command.seq);
+        let mut outcome = entry.outcome.subscribe();
+        if first {
+            self.start(command, &entry);
+        }
+        tokio::select! {
+            Ok(result) = outcome.wait_for(Option::is_some) => {
+                result.clone().ok_or_else(|| SandboxError::Lost { reason: "no outcome".into() })
+            }
+            Ok(reason) = lost.wait_for(Option::is_some) => {
+                Err(SandboxError::Lost { reason: reason.clone().unwrap_or_default() })
+            }
+            else => Err(SandboxError::Lost { reason: "the fake is gone".into() }),
+        }
+    }
+
+    async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::Kill(seq));
+        if let Some(reason) = self.lost.borrow().clone() {
+            return Err(SandboxError::Lost { reason });
+        }
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(command) = commands.get(&seq) {
+            command.killed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::ContainerLimits;
+
+    fn request() -> SandboxRequest {
+        SandboxRequest {
+            session: SessionId::from("2026-01-28T20-54-48-3a029c12".to_owned()),
+            subject: "default/shop".into(),
+            project: "shop".into(),
+            image: "agent:dev".into(),
+            limits: ContainerLimits::default(),
+            wall_limit: Duration::from_mins(1),
+        }
+    }
+
+    fn command(seq: i64, text: &str) -> Command {
+        Command { seq, command: text.into(), timeout: Duration::from_secs(1), live: None }
+    }
+
+    async fn sandbox(provider: &FakeProvider) -> Arc<dyn Sandbox> {
+        let plan = provider.preflight(&request()).await.unwrap();
+        provider.create(&plan).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_number_runs_once() {
+        let provider = FakeProvider::new(|command| CommandResult::exited(0, &command.command, ""));
+        let sandbox = sandbox(&provider).await;
+        let first = sandbox.run(&command(3, "one")).await.unwrap();
+        assert_eq!(first, sandbox.run(&command(3, "two")).await.unwrap());
+        assert_eq!(provider.commands(), ["one"]);
+    }
+
+    #[tokio::test]
+    async fn a_kill_ends_the_command() {
+        let provider = FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
+        let sandbox = sandbox(&provider).await;
+        let asked = command(1, "sleep");
+        let (result, killed) = tokio::join!(sandbox.run(&asked), async {
+            tokio::task::yield_now().await;
+            sandbox.kill(1).await
+        });
+        killed.unwrap();
+        assert_eq!(result.unwrap().end, CommandEnd::Killed);
+    }
+
+    #[tokio::test]
+    async fn a_removed_container_is_lost_to_its_commands() {
+        let provider = FakeProvider::new(|_| CommandResult::exited(0, "", "")).with_delay(Duration::from_hours(1));
+        let sandbox = sandbox(&provider).await;
+        let asked = command(1, "sleep");
+        let session = request().session;
+        let (result, removed) = tokio::join!(sandbox.run(&asked), provider.remove(&session));
+        removed.unwrap();
+        assert!(matches!(result, Err(SandboxError::Lost { .. })), "{result:?}");
+        assert!(provider.list().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn fails_as_it_is_told() {
+        let provider = FakeProvider::new(|_| CommandResult::exited(0, "", ""));
+        let plan = provider.preflight(&request()).await.unwrap();
+        let gone = SandboxError::EngineUnavailable { reason: "no socket".into() };
+        provider.fail_create(Some(gone.clone()));
+        assert_eq!(provider.create(&plan).await.err(), Some(gone));
+        provider.fail_create(None);
+        assert!(provider.create(&plan).await.is_ok());
+    }
+}

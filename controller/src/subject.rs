@@ -1,0 +1,78 @@
+//! The reconciler of `Subject`: whether it can be looked after, and how many Incidents it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::condition::{ConditionStatus, set_condition};
+use crds::subject::SubjectStatus;
+use crds::{Incident, Subject};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::context::Context;
+use crate::incident::validate::Rejected;
+use crate::status::{StatusError, Urgency, Written};
+
+/// The compose project of a Subject, or why it cannot be looked after. Pure.
+pub fn project(subject: &Subject) -> Result<&str, Rejected> {
+    match (&subject.spec.r#where.docker, &subject.spec.r#where.kubernetes) {
+        (Some(docker), None) => Ok(&docker.project),
+        (None, Some(_)) => Err(Rejected {
+            reason: "NotSupported",
+            message: "where.kubernetes is not supported by this version: name a compose project in where.docker".into(),
+        }),
+        _ => Err(Rejected {
+            reason: "WhereMissing",
+            message: "say where the system runs: exactly one of where.docker and where.kubernetes".into(),
+        }),
+    }
+}
+
+/// Reconciles one Subject.
+pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<Action, StatusError> {
+    if !context.serves(&subject.metadata) || subject.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let namespace = subject.namespace().unwrap_or_default();
+    context.wake_incidents_of(&subject);
+    let open = context.open_incidents(&namespace, &subject.name_any()).len();
+    let status = status(&subject, open, Timestamp::now());
+    if subject.status.as_ref() == Some(&status) {
+        return Ok(Action::await_change());
+    }
+    let news = subject.status.as_ref().is_none_or(|old| old.conditions != status.conditions);
+    let urgency = if news { Urgency::Now } else { Urgency::Progress };
+    match context.status.write(&*subject, &status, urgency).await? {
+        Written::Later(wait) => Ok(Action::requeue(wait)),
+        Written::Yes | Written::Gone => Ok(Action::await_change()),
+    }
+}
+
+/// The status of a Subject. Pure.
+fn status(subject: &Subject, open: usize, now: Timestamp) -> SubjectStatus {
+    let mut conditions = subject.status.clone().unwrap_or_default().conditions;
+    let generation = subject.metadata.generation;
+    let (holds, reason, message) = match project(subject) {
+        Ok(project) => (ConditionStatus::True, "Valid", format!("compose project {project}")),
+        Err(rejected) => (ConditionStatus::False, rejected.reason, rejected.message),
+    };
+    set_condition(&mut conditions, "Accepted", holds, reason, &message, generation, now);
+    SubjectStatus {
+        observed_generation: generation,
+        conditions,
+        open_incidents: i64::try_from(open).unwrap_or(i64::MAX),
+    }
+}
+
+/// What to do after an error.
+pub fn error_policy(_: Arc<Subject>, _: &StatusError, _: Arc<Context>) -> Action {
+    Action::requeue(Duration::from_secs(5))
+}
+
+/// The Subject to look at when an Incident changed.
+#[must_use]
+pub fn of_incident(incident: &Incident) -> ObjectRef<Subject> {
+    ObjectRef::new(&incident.spec.subject_ref.name).within(&incident.namespace().unwrap_or_default())
+}

@@ -1,0 +1,339 @@
+//! `Incident`: something is wrong.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::core::Duration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Something is wrong with a Subject. `title` and `subjectRef` suffice.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "operator.dev",
+    version = "v1alpha1",
+    kind = "Incident",
+    plural = "incidents",
+    singular = "incident",
+    shortname = "inc",
+    category = "operator",
+    namespaced,
+    status = "IncidentStatus",
+    doc = "Something is wrong with a Subject. A title and a subjectRef suffice.",
+    derive = "PartialEq",
+    selectable = ".spec.severity",
+    selectable = ".spec.subjectRef.name",
+    selectable = ".status.phase",
+    printcolumn = r#"{"name":"Severity","type":"string","jsonPath":".spec.severity"}"#,
+    printcolumn = r#"{"name":"Subject","type":"string","jsonPath":".spec.subjectRef.name"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".status.conditions[?(@.type==\"Verified\")].status"}"#,
+    printcolumn = r#"{"name":"Title","type":"string","jsonPath":".spec.title"}"#,
+    printcolumn = r#"{"name":"Commands","type":"integer","jsonPath":".status.commands"}"#,
+    printcolumn = r#"{"name":"Cost","type":"string","jsonPath":".status.cost"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Session","type":"string","priority":1,"jsonPath":".status.sessionId"}"#,
+    printcolumn = r#"{"name":"Root cause","type":"string","priority":1,"jsonPath":".status.rootCause"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.message"}"#
+)]
+#[x_kube(
+    validation = Rule::new("self.subjectRef == oldSelf.subjectRef").message("subjectRef cannot be changed: apply a new Incident for another Subject").field_path(".subjectRef"),
+    validation = Rule::new("self.attempt >= oldSelf.attempt").message("attempt can only be raised: each raise starts a new session").field_path(".attempt"),
+    validation = Rule::new("!has(self.cancel) || self.cancel <= self.attempt").message("cancel is the number of the attempt to cancel: it cannot be beyond spec.attempt").field_path(".cancel")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentSpec {
+    /// What is wrong, in one line.
+    #[validate(length(min = 1, max = 200))]
+    #[x_kube(validation = Rule::new("self.trim().size() > 0 && !self.contains('\\n')").message("title is one line that says what is wrong"))]
+    pub title: String,
+
+    /// The Subject, in the same namespace.
+    pub subject_ref: SubjectReference,
+
+    /// What is known: symptoms, since when, what changed. Markdown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[validate(length(max = 32768))]
+    pub description: String,
+
+    /// How bad it is. Worse ones are worked on first.
+    #[serde(default)]
+    pub severity: Severity,
+
+    /// What was seen, and by whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 64))]
+    pub evidence: Vec<Evidence>,
+
+    /// What should differ from the installation's defaults for this Incident's agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentOverrides>,
+
+    /// Raise it to try again with a new session.
+    #[serde(default = "first_attempt")]
+    #[validate(range(min = 1, max = 1000))]
+    pub attempt: i64,
+
+    /// The number of the attempt to cancel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1, max = 1000))]
+    pub cancel: Option<i64>,
+}
+
+fn first_attempt() -> i64 {
+    1
+}
+
+/// A Subject by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubjectReference {
+    /// Its name, in the Incident's namespace.
+    #[validate(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How bad it is, worst first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Users are without service.
+    Critical,
+    /// Something fails.
+    #[default]
+    Error,
+    /// Something will fail.
+    Warning,
+    /// Worth a look.
+    Info,
+}
+
+impl Severity {
+    /// As the API has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Something that was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Who or what saw it.
+    #[validate(length(min = 1, max = 253))]
+    pub source: String,
+    /// What was seen.
+    #[validate(length(min = 1, max = 4096))]
+    pub message: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+}
+
+/// What should differ from the installation's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentOverrides {
+    /// The model. The installation's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 128))]
+    pub model: Option<String>,
+    /// Added to the system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(max = 16384))]
+    pub system_prompt: Option<String>,
+    /// The agent's image, from the list that the configuration allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Limits for the session. The Subject's policy is a ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// Limits of a session. What is absent comes from the Subject's policy, then from the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Turns of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1, max = 1000))]
+    pub turns: Option<i64>,
+    /// Tokens that the model reads and writes, together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1000, max = 1_000_000_000))]
+    pub tokens: Option<i64>,
+    /// Dollars that the model may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self > 0.0 && self <= 100000.0").message("dollars is more than 0 and at most 100000"))]
+    pub dollars: Option<f64>,
+    /// Time from the start of the session to its end, for example `30m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(min = 2, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("wallTime is a duration between 1s and 24h, such as 30m or 1h30m"))]
+    pub wall_time: Option<Duration>,
+    /// Time for one command unless the agent asks for more, for example `120s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(min = 2, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("commandTimeout is a duration between 1s and 1h, such as 120s"))]
+    pub command_timeout: Option<Duration>,
+}
+
+/// Where an Incident stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum IncidentPhase {
+    /// Not begun: not accepted, queued, or waiting for something that is missing.
+    #[default]
+    Pending,
+    /// The agent works.
+    Running,
+    /// The agent says done; Operator looks for itself.
+    Verifying,
+    /// Proven healthy.
+    Resolved,
+    /// The agent says done, and nothing could prove it.
+    Concluded,
+    /// A person is needed.
+    Escalated,
+    /// Operator itself could not work.
+    Failed,
+    /// A person cancelled it.
+    Cancelled,
+}
+
+impl IncidentPhase {
+    /// Whether the attempt is over.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running | Self::Verifying)
+    }
+
+    /// As the API has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Verifying => "Verifying",
+            Self::Resolved => "Resolved",
+            Self::Concluded => "Concluded",
+            Self::Escalated => "Escalated",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The phase of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Pending,
+            Self::Running,
+            Self::Verifying,
+            Self::Resolved,
+            Self::Concluded,
+            Self::Escalated,
+            Self::Failed,
+            Self::Cancelled,
+        ]
+        .into_iter()
+        .find(|phase| phase.as_str() == text)
+    }
+}
+
+/// What the controller says of an Incident.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where it stands.
+    #[serde(default)]
+    pub phase: IncidentPhase,
+    /// `Accepted`, `SessionReady`, `Concluded`, `Verified`, `Finished`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// What it is doing or waiting for, or how it ended, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The attempt that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
+    /// The attempt's session: `operator audit show` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The model that plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The agent's container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Place in the queue, from 1, while it waits for a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i64>,
+    /// Turns of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<i64>,
+    /// Commands begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<i64>,
+    /// Tokens so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+    /// Cost so far, such as `$0.31`; `unknown` when the model has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
+    /// When the session began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the attempt was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The root cause as the agent found it, in one printable line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_cause: Option<String>,
+    /// What happened and what was done, in the agent's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What a person should do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<String>,
+    /// The last dozen audit entries, short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_entries: Vec<RecentEntry>,
+}
+
+/// Tokens so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tokens {
+    /// Read by the model, cached ones included.
+    pub input: i64,
+    /// Written by the model.
+    pub output: i64,
+    /// Of the ones read, those that came from the prompt cache.
+    pub cached: i64,
+}
+
+/// One line of the trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentEntry {
+    /// Its number.
+    pub seq: i64,
+    /// Its kind.
+    pub kind: String,
+    /// When.
+    pub at: Time,
+    /// One short printable line.
+    pub text: String,
+}

@@ -1,0 +1,107 @@
+//! `Subject`: a system under care.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::incident::Budget;
+
+/// A system that Operator looks after: where it runs, and what an agent should know of it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "operator.dev",
+    version = "v1alpha1",
+    kind = "Subject",
+    plural = "subjects",
+    singular = "subject",
+    shortname = "subj",
+    category = "operator",
+    namespaced,
+    status = "SubjectStatus",
+    doc = "A system under care: where it runs, and what an agent should know of it.",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Project","type":"string","jsonPath":".spec.where.docker.project"}"#,
+    printcolumn = r#"{"name":"Suspended","type":"boolean","jsonPath":".spec.suspend"}"#,
+    printcolumn = r#"{"name":"Incidents","type":"integer","jsonPath":".status.openIncidents"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Accepted\")].message"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SubjectSpec {
+    /// Where the system runs. Exactly one of `docker` and `kubernetes`.
+    #[x_kube(validation = Rule::new("has(self.docker) != has(self.kubernetes)").message("say where the system runs: exactly one of where.docker and where.kubernetes"))]
+    pub r#where: Where,
+
+    /// What an agent should know of the system: its parts, their names on the network, what healthy
+    /// looks like. Markdown; not a playbook.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[validate(length(max = 32768))]
+    pub description: String,
+
+    /// Limits for the agent's work on this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+
+    /// Maintenance: no new session starts while this is true. Running ones go on.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Where a system runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Where {
+    /// A compose project on the controller's Docker engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<DockerPlace>,
+    /// A namespace of this cluster. Not supported by this version: the Subject is not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesPlace>,
+}
+
+/// A compose project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DockerPlace {
+    /// The project's name, as `docker compose ls` prints it.
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9][a-z0-9_-]*$')").message("a compose project's name has lower-case letters, digits, '-' and '_' and starts with a letter or digit"))]
+    #[validate(length(min = 1, max = 63))]
+    pub project: String,
+}
+
+/// A namespace and the identity with which the agent would act in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KubernetesPlace {
+    /// The namespace.
+    pub namespace: String,
+    /// The service account whose rights the agent would have.
+    pub service_account_name: String,
+}
+
+/// Limits for work on this system.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// A ceiling: an Incident may ask for less than this, never for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// What the controller sees of a Subject.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubjectStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Accepted`: whether Operator can look after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Incidents of this Subject that have not ended.
+    #[serde(default)]
+    pub open_incidents: i64,
+}
