@@ -6,9 +6,11 @@
 //! rows. Nothing here knows Docker, Postgres or Kubernetes.
 //!
 //! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result;
-//! * [`transcript`]: entries → conversation, pure; `driver` and `turn`: the loop; `execute`: one command;
+//! * [`transcript`]: entries → conversation, pure; `driver`, `turn` and `act`: the loop;
+//!   `execute`: one command;
 //! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
 
+mod act;
 pub mod budget;
 mod driver;
 pub mod end;

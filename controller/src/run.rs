@@ -80,7 +80,8 @@ async fn start(
         .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
     let store = Arc::new(store);
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
-    let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
+    let model = Anthropic::new(options)
+        .map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no Kubernetes cluster: set KUBECONFIG, or run in one: {}", chain(&error)))?;

@@ -19,11 +19,7 @@ pub(crate) enum OutBlock {
     /// Words.
     Text(String),
     /// A call.
-    ToolUse {
-        id: String,
-        name: String,
-        input: Value,
-    },
+    ToolUse { id: String, name: String, input: Value },
 }
 
 impl OutBlock {
@@ -96,11 +92,7 @@ impl Reply {
     /// The answer to a request that does not stream.
     pub(crate) fn message(&self) -> Value {
         let content: Vec<Value> = self.blocks.iter().map(OutBlock::to_json).collect();
-        self.envelope(
-            &content,
-            Some(self.stop_reason),
-            &self.usage(self.output_tokens),
-        )
+        self.envelope(&content, Some(self.stop_reason), &self.usage(self.output_tokens))
     }
 
     /// The message of `message_start`, which has no content yet.
@@ -167,24 +159,13 @@ fn blocks(draft: Draft, request: &Request, turn: usize) -> Vec<OutBlock> {
         Thinking::Omitted => Some(String::new()),
         Thinking::Disabled => None,
     });
-    let thinking = thinking.map(|text| OutBlock::Thinking {
-        signature: signature(&text),
-        text,
-    });
+    let thinking = thinking.map(|text| OutBlock::Thinking { signature: signature(&text), text });
     // The turn makes the id unique within a conversation, whatever its hash does; the hash makes
     // it differ from the ids of other conversations.
-    let calls = draft
-        .calls
-        .into_iter()
-        .enumerate()
-        .map(|(index, (name, input))| OutBlock::ToolUse {
-            id: format!("toolu_offline_{:016x}_{turn}_{index}", request.state),
-            name,
-            input,
-        });
-    thinking
-        .into_iter()
-        .chain(draft.text.map(OutBlock::Text))
-        .chain(calls)
-        .collect()
+    let calls = draft.calls.into_iter().enumerate().map(|(index, (name, input))| OutBlock::ToolUse {
+        id: format!("toolu_offline_{:016x}_{turn}_{index}", request.state),
+        name,
+        input,
+    });
+    thinking.into_iter().chain(draft.text.map(OutBlock::Text)).chain(calls).collect()
 }

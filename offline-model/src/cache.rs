@@ -92,10 +92,7 @@ pub(crate) fn total(segments: &[Segment]) -> u64 {
 /// A name for "this conversation, so far".
 pub(crate) fn state(model: &str, segments: &[Segment]) -> u64 {
     let last = segments.last().map_or(0, |segment| segment.prefix);
-    Fnv::new()
-        .add(model.as_bytes())
-        .add(&last.to_be_bytes())
-        .value()
+    Fnv::new().add(model.as_bytes()).add(&last.to_be_bytes()).value()
 }
 
 fn array(value: Option<&Value>) -> &[Value] {
@@ -141,11 +138,7 @@ struct Walk {
 
 impl Default for Walk {
     fn default() -> Self {
-        Self {
-            hash: Fnv::new(),
-            tokens: 0,
-            segments: Vec::new(),
-        }
+        Self { hash: Fnv::new(), tokens: 0, segments: Vec::new() }
     }
 }
 
@@ -171,12 +164,7 @@ impl Walk {
             Some(words) => tokens::of(words),
             None => tokens::of(&text),
         };
-        self.segments.push(Segment {
-            prefix: self.hash.value(),
-            tokens: self.tokens,
-            ttl,
-            marks,
-        });
+        self.segments.push(Segment { prefix: self.hash.value(), tokens: self.tokens, ttl, marks });
     }
 }
 
@@ -191,26 +179,14 @@ pub(crate) struct PrefixCache {
 impl PrefixCache {
     /// An empty cache that ignores prefixes shorter than `min_tokens`.
     pub(crate) fn new(min_tokens: u64) -> Self {
-        Self {
-            min_tokens,
-            known: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { min_tokens, known: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Accounts for a request and remembers its marked prefixes.
-    pub(crate) fn account(
-        &mut self,
-        model: &str,
-        segments: &[Segment],
-        now: Instant,
-    ) -> InputUsage {
+    pub(crate) fn account(&mut self, model: &str, segments: &[Segment], now: Instant) -> InputUsage {
         let total = total(segments);
         let read = self.longest_known(model, segments, now);
-        let mut usage = InputUsage {
-            read,
-            ..InputUsage::default()
-        };
+        let mut usage = InputUsage { read, ..InputUsage::default() };
         let mut covered = read;
         for segment in segments {
             let Some(ttl) = segment.ttl else { continue };
@@ -268,10 +244,7 @@ impl PrefixCache {
 
 /// Every model has a cache of its own.
 fn key(model: &str, segment: &Segment) -> u64 {
-    Fnv::new()
-        .add(model.as_bytes())
-        .add(&segment.prefix.to_be_bytes())
-        .value()
+    Fnv::new().add(model.as_bytes()).add(&segment.prefix.to_be_bytes()).value()
 }
 
 #[cfg(test)]
@@ -282,7 +255,8 @@ mod tests {
         let mark = json!({"type": "ephemeral"});
         let mut messages = Vec::new();
         for turn in 0..turns {
-            messages.push(json!({"role": "user", "content": [{"type": "text", "text": format!("{turn}").repeat(400)}]}));
+            messages
+                .push(json!({"role": "user", "content": [{"type": "text", "text": format!("{turn}").repeat(400)}]}));
             messages.push(json!({"role": "assistant", "content": "ok"}));
         }
         messages.pop();
@@ -300,10 +274,7 @@ mod tests {
         let first = cache.account("m", &segments(&body(1)), now);
         assert_eq!((first.read, first.written_short, first.input), (0, 1100, 0));
         let second = cache.account("m", &segments(&body(2)), now);
-        assert_eq!(
-            (second.read, second.written_short, second.input),
-            (1100, 101, 0)
-        );
+        assert_eq!((second.read, second.written_short, second.input), (1100, 101, 0));
         let other = cache.account("other", &segments(&body(2)), now);
         assert_eq!(other.read, 0, "a model does not read another's cache");
     }

@@ -35,20 +35,13 @@ impl<'a> View<'a> {
 
     /// The indexes of the model's messages.
     fn answers(&self) -> impl Iterator<Item = usize> {
-        self.messages
-            .iter()
-            .enumerate()
-            .filter(|(_, message)| message.role == Role::Assistant)
-            .map(|(index, _)| index)
+        self.messages.iter().enumerate().filter(|(_, message)| message.role == Role::Assistant).map(|(index, _)| index)
     }
 
     /// The conversation as it was before each of the model's answers.
     pub(crate) fn history(&self) -> impl Iterator<Item = View<'a>> {
         let View { system, messages } = *self;
-        self.answers().map(move |index| View {
-            system,
-            messages: messages.get(..index).unwrap_or_default(),
-        })
+        self.answers().map(move |index| View { system, messages: messages.get(..index).unwrap_or_default() })
     }
 
     /// What came after the model's last answer.
@@ -85,15 +78,10 @@ impl<'a> View<'a> {
     /// The tool that the model called last.
     pub(crate) fn last_tool(&self) -> Option<&'a str> {
         let index = self.answers().last()?;
-        self.messages
-            .get(index)?
-            .blocks
-            .iter()
-            .rev()
-            .find_map(|block| match block {
-                Block::ToolUse { name, .. } => Some(name.as_str()),
-                _ => None,
-            })
+        self.messages.get(index)?.blocks.iter().rev().find_map(|block| match block {
+            Block::ToolUse { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
     }
 }
 
@@ -114,10 +102,7 @@ fn results(messages: &[Message]) -> Vec<ResultText<'_>> {
         .iter()
         .flat_map(|message| &message.blocks)
         .filter_map(|block| match block {
-            Block::ToolResult { text, is_error, .. } => Some(ResultText {
-                text,
-                is_error: *is_error,
-            }),
+            Block::ToolResult { text, is_error, .. } => Some(ResultText { text, is_error: *is_error }),
             _ => None,
         })
         .collect()

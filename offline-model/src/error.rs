@@ -19,12 +19,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error whose type is the one that the API uses with this status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind: kind_of(status).to_owned(),
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { status, kind: kind_of(status).to_owned(), message: message.into(), retry_after: None }
     }
 
     /// 400: the request is wrong.

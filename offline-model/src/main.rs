@@ -1,5 +1,6 @@
 //! `offline-model`: serves scripts as a model, or checks them.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,11 +15,7 @@ use tracing_subscriber::EnvFilter;
 /// The model `offline-NAME` plays the script NAME. `offline-summary` is built in and answers with
 /// the first line of what it is shown. Any non-empty key will do.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,12 +36,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Serve {
     /// Where to listen; with port 0 the port taken is printed.
-    #[arg(
-        long,
-        env = "OFFLINE_MODEL_LISTEN",
-        default_value = "127.0.0.1:8090",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "OFFLINE_MODEL_LISTEN", default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// A directory of scripts: NAME.yaml plays for the model offline-NAME.
     #[arg(long, env = "OFFLINE_MODEL_SCRIPTS", value_name = "DIR")]
@@ -56,12 +48,7 @@ struct Serve {
     #[arg(long, env = "OFFLINE_MODEL_DELAY_MS", value_name = "N")]
     delay_ms: Option<u64>,
     /// How long each summary takes.
-    #[arg(
-        long,
-        env = "OFFLINE_MODEL_SUMMARY_DELAY_MS",
-        value_name = "N",
-        default_value_t = 0
-    )]
+    #[arg(long, env = "OFFLINE_MODEL_SUMMARY_DELAY_MS", value_name = "N", default_value_t = 0)]
     summary_delay_ms: u64,
 }
 
@@ -72,6 +59,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let outcome = match cli.command {
         Some(Command::Check { files }) => check(&files),
@@ -92,9 +80,7 @@ fn check(files: &[PathBuf]) -> Result<(), String> {
     for file in files {
         let checked = std::fs::read_to_string(file)
             .map_err(|error| format!("cannot read {}: {error}", file.display()))
-            .and_then(|text| {
-                ScriptSet::check(&file.display().to_string(), &text).map_err(|e| e.to_string())
-            });
+            .and_then(|text| ScriptSet::check(&file.display().to_string(), &text).map_err(|e| e.to_string()));
         match checked {
             Ok(()) => println!("{}: good", file.display()),
             Err(why) => {
@@ -114,17 +100,15 @@ fn load(args: &Serve) -> Result<ScriptSet, String> {
     let mut set = match &args.scripts {
         Some(dir) => ScriptSet::load_dir(dir).map_err(|error| error.to_string())?,
         None if args.script.is_empty() => {
-            return Err("no script to play; give --scripts DIR (or OFFLINE_MODEL_SCRIPTS) or --script NAME=FILE".to_owned());
+            return Err(
+                "no script to play; give --scripts DIR (or OFFLINE_MODEL_SCRIPTS) or --script NAME=FILE".to_owned()
+            );
         }
         None => ScriptSet::new(),
     };
     for pair in &args.script {
-        let (name, file) = pair
-            .split_once('=')
-            .ok_or_else(|| format!("--script {pair}: write it as NAME=FILE"))?;
-        set = set
-            .with_file(name, file.as_ref())
-            .map_err(|error| error.to_string())?;
+        let (name, file) = pair.split_once('=').ok_or_else(|| format!("--script {pair}: write it as NAME=FILE"))?;
+        set = set.with_file(name, file.as_ref()).map_err(|error| error.to_string())?;
     }
     Ok(set)
 }
@@ -143,9 +127,7 @@ async fn serve(args: Serve) -> Result<(), String> {
     // Before the first word is printed: who reads it may send the signal at once.
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let server = Server::start(scripts, options)
-        .await
-        .map_err(|error| error.to_string())?;
+    let server = Server::start(scripts, options).await.map_err(|error| error.to_string())?;
     println!("listening on {}", server.url());
     println!("models: {models}");
     tokio::select! {

@@ -6,9 +6,7 @@ use crate::attempts::Attempts;
 use crate::conversation::View;
 use crate::error::{ApiError, kind_of};
 use crate::request::Request;
-use crate::script::{
-    Answer, Captures, Fault, Rule, Script, StopReason, Usage, render, render_json,
-};
+use crate::script::{Answer, Captures, Fault, Rule, Script, StopReason, Usage, render, render_json};
 use crate::summary;
 
 /// What is to be said, before the request's limits are laid on it.
@@ -50,12 +48,7 @@ pub(crate) struct Play {
 }
 
 /// Plays a script for a request.
-pub(crate) fn play(
-    name: &str,
-    script: &Script,
-    request: &Request,
-    attempts: &mut Attempts,
-) -> Result<Play, ApiError> {
+pub(crate) fn play(name: &str, script: &Script, request: &Request, attempts: &mut Attempts) -> Result<Play, ApiError> {
     let view = View::new(&request.system, &request.messages);
     let used = uses(script, &view);
     for (index, rule) in script.rules.iter().enumerate() {
@@ -63,9 +56,7 @@ pub(crate) fn play(
         let Some(captures) = rule.matches(&view, so_far) else {
             continue;
         };
-        let trouble = trouble(&rule.answer, |times| {
-            attempts.take(request.state, index, times)
-        });
+        let trouble = trouble(&rule.answer, |times| attempts.take(request.state, index, times));
         if matches!(trouble, Trouble::None) && !rule.answer.has_content() {
             // The fault was all that this rule had, and it is used up.
             continue;
@@ -86,10 +77,7 @@ pub(crate) fn summarize(request: &Request) -> Play {
     let view = View::new(&request.system, &request.messages);
     Play {
         rule: summary::NAME.to_owned(),
-        draft: Draft {
-            text: Some(summary::line(view.last_user_text().unwrap_or_default())),
-            ..Draft::default()
-        },
+        draft: Draft { text: Some(summary::line(view.last_user_text().unwrap_or_default())), ..Draft::default() },
         trouble: Trouble::None,
         delay_ms: None,
     }
@@ -99,9 +87,7 @@ fn no_rule(name: &str) -> Play {
     Play {
         rule: String::new(),
         draft: Draft {
-            text: Some(format!(
-                "The offline script {name} has no rule for what happened here."
-            )),
+            text: Some(format!("The offline script {name} has no rule for what happened here.")),
             ..Draft::default()
         },
         trouble: Trouble::None,
@@ -120,9 +106,11 @@ fn uses(script: &Script, view: &View<'_>) -> Vec<u32> {
         return used;
     }
     for past in view.history() {
-        let fired = script.rules.iter().zip(&mut used).find(|(rule, count)| {
-            rule.answer.has_content() && rule.matches(&past, **count).is_some()
-        });
+        let fired = script
+            .rules
+            .iter()
+            .zip(&mut used)
+            .find(|(rule, count)| rule.answer.has_content() && rule.matches(&past, **count).is_some());
         if let Some((_, count)) = fired {
             *count += 1;
         }
@@ -153,14 +141,8 @@ fn trouble(answer: &Answer, mut take: impl FnMut(Option<u32>) -> bool) -> Troubl
 fn api_error(fault: &Fault) -> ApiError {
     ApiError {
         status: fault.status,
-        kind: fault
-            .kind
-            .clone()
-            .unwrap_or_else(|| kind_of(fault.status).to_owned()),
-        message: fault
-            .message
-            .clone()
-            .unwrap_or_else(|| "The offline script asked for this error.".to_owned()),
+        kind: fault.kind.clone().unwrap_or_else(|| kind_of(fault.status).to_owned()),
+        message: fault.message.clone().unwrap_or_else(|| "The offline script asked for this error.".to_owned()),
         retry_after: fault.retry_after,
     }
 }
@@ -169,20 +151,12 @@ fn draft(rule: &Rule, captures: &Captures, request: &Request) -> Result<Draft, A
     let answer = &rule.answer;
     let name = &rule.name.value;
     let uncaught = |what: String| {
-        ApiError::script(format!(
-            "rule \"{name}\" uses {{{{{what}}}}}, but the group of that name caught nothing"
-        ))
+        ApiError::script(format!("rule \"{name}\" uses {{{{{what}}}}}, but the group of that name caught nothing"))
     };
     if request.tools_forbidden && !answer.tools.is_empty() {
-        return Err(ApiError::script(format!(
-            "rule \"{name}\" calls a tool, but the request says tool_choice none"
-        )));
+        return Err(ApiError::script(format!("rule \"{name}\" calls a tool, but the request says tool_choice none")));
     }
-    let text = |text: &Option<String>| {
-        text.as_ref()
-            .map(|text| render(text, captures).map_err(uncaught))
-            .transpose()
-    };
+    let text = |text: &Option<String>| text.as_ref().map(|text| render(text, captures).map_err(uncaught)).transpose();
     let calls = answer
         .tools
         .iter()

@@ -116,20 +116,14 @@ pub(crate) struct Request {
 }
 
 /// Reads and checks a body.
-pub(crate) fn parse(
-    body: &Value,
-    endpoint: Endpoint,
-    version: ApiVersion,
-) -> Result<Request, ApiError> {
+pub(crate) fn parse(body: &Value, endpoint: Endpoint, version: ApiVersion) -> Result<Request, ApiError> {
     let root = Place::root(body);
     let known = settings::top_level(endpoint, version);
     root.object()?;
     root.only(&known)?;
     let model = root.required("model")?.text()?.to_owned();
     if model.is_empty() {
-        return Err(ApiError::invalid(
-            "model: String should have at least 1 character",
-        ));
+        return Err(ApiError::invalid("model: String should have at least 1 character"));
     }
     let max_tokens = match endpoint {
         Endpoint::Messages => root.required("max_tokens")?.integer_from(1)?,

@@ -53,11 +53,7 @@ pub enum ScriptError {
 }
 
 fn position(line: u64, column: u64) -> String {
-    if line == 0 {
-        String::new()
-    } else {
-        format!(":{line}:{column}")
-    }
+    if line == 0 { String::new() } else { format!(":{line}:{column}") }
 }
 
 /// The scripts by name: `redis` plays for the model `offline-redis`.
@@ -78,20 +74,12 @@ impl ScriptSet {
     /// Hidden entries are skipped: a mounted `ConfigMap` keeps its versions in `..data` and shows
     /// the files as links into it.
     pub fn load_dir(dir: &Path) -> Result<Self, ScriptError> {
-        let failed = |source| ScriptError::Read {
-            path: dir.to_owned(),
-            source,
-        };
+        let failed = |source| ScriptError::Read { path: dir.to_owned(), source };
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let hidden = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .is_none_or(|name| name.starts_with('.'));
-            let yaml = path
-                .extension()
-                .is_some_and(|extension| extension == "yaml" || extension == "yml");
+            let hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
+            let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
             if !hidden && yaml && path.is_file() {
                 paths.push(path);
             }
@@ -108,10 +96,8 @@ impl ScriptSet {
 
     /// Adds a script from a file under a name.
     pub fn with_file(self, name: &str, path: &Path) -> Result<Self, ScriptError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScriptError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ScriptError::Read { path: path.to_owned(), source })?;
         self.add(name, &path.display().to_string(), &text)
     }
 
@@ -123,9 +109,7 @@ impl ScriptSet {
     fn add(mut self, name: &str, origin: &str, yaml: &str) -> Result<Self, ScriptError> {
         let fits = !name.is_empty()
             && !name.starts_with('-')
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !fits || name == summary::NAME {
             return Err(ScriptError::Name(name.to_owned()));
         }

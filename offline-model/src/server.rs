@@ -69,10 +69,7 @@ pub struct Server;
 impl Server {
     /// Starts a server in the background of the current runtime.
     pub async fn start(scripts: ScriptSet, options: Options) -> Result<Handle, ServeError> {
-        let failed = |source| ServeError::Listen {
-            addr: options.listen,
-            source,
-        };
+        let failed = |source| ServeError::Listen { addr: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let state = Arc::new(State::new(scripts, options));
@@ -87,12 +84,7 @@ impl Server {
                 tracing::error!(%error, "the server ended");
             }
         });
-        Ok(Handle {
-            addr,
-            state,
-            stop,
-            task,
-        })
+        Ok(Handle { addr, state, stop, task })
     }
 }
 

@@ -27,10 +27,7 @@ impl Event {
 
     /// An error in the middle of a stream; its data is an error body.
     pub(crate) fn error(body: Value) -> Self {
-        Self {
-            name: "error",
-            data: body,
-        }
+        Self { name: "error", data: body }
     }
 
     /// The event on the wire. JSON has no raw line break, so one `data:` line is enough.
@@ -41,24 +38,15 @@ impl Event {
 
 /// All events of an answer.
 pub(crate) fn events(reply: &Reply, broken_json: bool) -> Vec<Event> {
-    let mut events = vec![Event::new(
-        "message_start",
-        json!({"message": reply.opening()}),
-    )];
+    let mut events = vec![Event::new("message_start", json!({"message": reply.opening()}))];
     let last = reply.blocks.len().saturating_sub(1);
     for (index, block) in reply.blocks.iter().enumerate() {
-        events.push(Event::new(
-            "content_block_start",
-            json!({"index": index, "content_block": opening(block)}),
-        ));
+        events.push(Event::new("content_block_start", json!({"index": index, "content_block": opening(block)})));
         if index == 0 {
             events.push(Event::new("ping", json!({})));
         }
         for delta in deltas(block, broken_json && index == last) {
-            events.push(Event::new(
-                "content_block_delta",
-                json!({"index": index, "delta": delta}),
-            ));
+            events.push(Event::new("content_block_delta", json!({"index": index, "delta": delta})));
         }
         events.push(Event::new("content_block_stop", json!({"index": index})));
     }
@@ -94,9 +82,7 @@ fn deltas(block: &OutBlock, broken_json: bool) -> Vec<Value> {
             .map(|part| json!({"type": "thinking_delta", "thinking": part}))
             .chain([json!({"type": "signature_delta", "signature": signature})])
             .collect(),
-        OutBlock::Text(text) => chunks(text)
-            .map(|part| json!({"type": "text_delta", "text": part}))
-            .collect(),
+        OutBlock::Text(text) => chunks(text).map(|part| json!({"type": "text_delta", "text": part})).collect(),
         OutBlock::ToolUse { input, .. } => {
             let mut text = input.to_string();
             if broken_json {
@@ -117,9 +103,6 @@ fn deltas(block: &OutBlock, broken_json: bool) -> Vec<Value> {
 /// Pieces of a text, cut between characters.
 fn chunks(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
-    let pieces: Vec<String> = chars
-        .chunks(CHUNK)
-        .map(|piece| piece.iter().collect())
-        .collect();
+    let pieces: Vec<String> = chars.chunks(CHUNK).map(|piece| piece.iter().collect()).collect();
     pieces.into_iter()
 }

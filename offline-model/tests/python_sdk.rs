@@ -21,9 +21,7 @@ fn main() -> ExitCode {
         println!("{NAME}: test");
         return ExitCode::SUCCESS;
     }
-    let filtered = args
-        .iter()
-        .any(|arg| !arg.starts_with('-') && !NAME.contains(arg.as_str()));
+    let filtered = args.iter().any(|arg| !arg.starts_with('-') && !NAME.contains(arg.as_str()));
     if filtered || flag("--ignored") {
         return result("filtered out");
     }
@@ -73,9 +71,7 @@ fn run(python: &Path) -> bool {
             .env("NO_PROXY", "127.0.0.1")
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("ANTHROPIC_AUTH_TOKEN");
-        let status = tokio::task::spawn_blocking(move || command.status())
-            .await
-            .unwrap();
+        let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap();
         server.shutdown().await;
         status.is_ok_and(|status| status.success())
     })
@@ -101,11 +97,7 @@ fn python() -> Result<PathBuf, String> {
         std::fs::rename(&making, &home).map_err(|e| format!("{}: {e}", home.display()))?;
     }
     let _ = std::fs::remove_dir_all(&making);
-    if imports(&python) {
-        Ok(python)
-    } else {
-        Err("the SDK was installed but cannot be imported".to_owned())
-    }
+    if imports(&python) { Ok(python) } else { Err("the SDK was installed but cannot be imported".to_owned()) }
 }
 
 fn make(dir: &Path) -> Result<(), String> {
@@ -113,9 +105,12 @@ fn make(dir: &Path) -> Result<(), String> {
     step("python3 -m venv", Command::new("python3").args(venv).arg(dir))?;
     step(
         "pip install anthropic",
-        Command::new(dir.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--retries", "1"])
-            .args(["--timeout", "20", "--disable-pip-version-check", SDK]),
+        Command::new(dir.join("bin/python")).args(["-m", "pip", "install", "--quiet", "--retries", "1"]).args([
+            "--timeout",
+            "20",
+            "--disable-pip-version-check",
+            SDK,
+        ]),
     )
 }
 
@@ -130,10 +125,7 @@ fn step(what: &str, command: &mut Command) -> Result<(), String> {
 }
 
 fn imports(python: &Path) -> bool {
-    Command::new(python)
-        .args(["-c", "import anthropic"])
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new(python).args(["-c", "import anthropic"]).output().is_ok_and(|output| output.status.success())
 }
 
 fn cache_dir() -> Result<PathBuf, String> {

@@ -36,13 +36,14 @@ keyring() {
 }
 
 # apt_of SUITE ARGUMENTS... : apt-get with lists, cache and source of its own, so that a newer suite never
-# becomes a candidate for the machine's upgrades and no pin has to keep it back.
+# becomes a candidate for the machine's upgrades and no pin has to keep it back. Nor does it see what is installed:
+# a package of the same name from elsewhere, with a higher version, would be its candidate.
 apt_of() {
   local suite=$1 dir=$CACHE/apt/$1
   shift
   apt-get -qq -o Dir::Etc::sourcelist="$dir/source.sources" -o Dir::Etc::sourceparts=/dev/null \
     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-    -o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache" -o APT::Sandbox::User="$(id -un)" "$@"
+    -o Dir::State::lists="$dir/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$dir/cache" -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
 # unpack_from SUITE PACKAGE DIR : the package's newest version in that suite, unpacked, not installed.

@@ -96,8 +96,8 @@ compose_from_debian() {
 }
 
 kubectl_from_debian() {
-  local dir=$CACHE/unpacked/kubernetes-client
-  unpack_from $NEWER kubernetes-client "$dir"
+  local dir=$CACHE/unpacked/kubectl
+  unpack_from $NEWER kubectl "$dir"
   install -D -m 0755 "$dir/usr/bin/kubectl" "$CACHE/bin/kubectl"
   rm -rf "$dir"
   kubectl version --client

@@ -25,7 +25,7 @@ use crate::model::{Model, ModelError};
 /// How long the last words of a session may wait for the store.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the last turn may take beyond the wall time.
-pub(super) const LAST_TURN: Duration = Duration::from_secs(120);
+pub(super) const LAST_TURN: Duration = Duration::from_mins(2);
 
 /// Why a step could not be finished.
 pub(super) enum Stop {

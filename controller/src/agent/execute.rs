@@ -65,9 +65,9 @@ async fn open(
     let say = |sentence: Option<String>| progress.send_modify(|progress| progress.waiting = sentence);
     let mut pause = Duration::from_millis(250);
     let mut lost = 0;
-    let mut last = SandboxError::EngineUnavailable { reason: "the container was not ready in time".to_owned() };
+    let mut seen = SandboxError::EngineUnavailable { reason: "the container was not ready in time".to_owned() };
     loop {
-        let Ok(opened) = timeout_at(deadline, source.open(replacement)).await else { return Err(last) };
+        let Ok(opened) = timeout_at(deadline, source.open(replacement)).await else { return Err(seen) };
         match opened {
             Ok(sandbox) => {
                 if lost > 0 || pause > Duration::from_millis(250) {
@@ -82,7 +82,7 @@ async fn open(
                     return Err(error);
                 }
                 say(Some(format!("waiting for the agent's container: {error}")));
-                last = error;
+                seen = error;
             }
         }
         sleep(pause).await;

@@ -4,6 +4,7 @@
 //! in its own section, so that a fence around it can come later; the record keeps every byte that
 //! the sandbox kept, as it came.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -41,7 +42,7 @@ pub fn result(
 ) -> String {
     let mut text = format!("[entry {seq}] {}", headline(outcome, duration));
     if let Some(note) = note {
-        text.push_str(&format!("\nnote: {note}"));
+        let _ = write!(text, "\nnote: {note}");
     }
     for (name, stream) in [("stdout", stdout), ("stderr", stderr)] {
         if stream.total > 0 {
@@ -91,7 +92,7 @@ fn section(name: &str, stream: &CapturedStream, cut: Cut) -> String {
     text.push_str(&clean(&String::from_utf8_lossy(head)));
     if left_out > 0 {
         let gap = if text.ends_with('\n') { "" } else { "\n" };
-        text.push_str(&format!("{gap}[… {} bytes left out …]\n", thousands(left_out)));
+        let _ = writeln!(text, "{gap}[… {} bytes left out …]", thousands(left_out));
     }
     text.push_str(&clean(&String::from_utf8_lossy(tail)));
     text
@@ -201,7 +202,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -302,7 +303,8 @@ mod tests {
             let captured = CapturedStream { head, tail, total };
             let cut = Cut { head: 50, tail: 50 };
             let text = result(1, &CallOutcome::Exited { code: 0 }, Duration::ZERO, &captured, &stream(b""), None, cut);
-            prop_assert!(!text.contains('\0') && !text.contains('\u{1b}'));
+            let raw = ['\0', '\u{1b}'].iter().any(|c| text.contains(*c));
+            prop_assert!(!raw);
             prop_assert!(text.len() < 600);
         }
     }

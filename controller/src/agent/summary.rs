@@ -25,7 +25,7 @@ const READS: usize = 6_000;
 /// How long one summary may take.
 const EACH: Duration = Duration::from_secs(30);
 /// How long the worker goes on after the session's end.
-const AFTERWARDS: Duration = Duration::from_secs(60);
+const AFTERWARDS: Duration = Duration::from_mins(1);
 
 const SYSTEM: &str = "You write one line for the audit log of an autonomous SRE: what this entry says, in at most 20 \
                       plain words, in the present tense, with the decisive names and numbers, no markdown, no \
@@ -95,15 +95,12 @@ async fn work(summariser: Summariser, session: SessionId, mut entries: mpsc::Rec
             until = Some(Instant::now() + AFTERWARDS);
         }
         let one = timeout(EACH, summarise(&summariser, &session, seq, &text));
-        let in_time = match until {
-            Some(until) => timeout_at(until, one).await.is_ok(),
-            None => {
-                let _ = one.await;
-                true
+        if let Some(until) = until {
+            if timeout_at(until, one).await.is_err() {
+                return;
             }
-        };
-        if !in_time {
-            return;
+        } else {
+            let _ = one.await;
         }
     }
 }
@@ -114,12 +111,13 @@ async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text:
         system: SYSTEM.to_owned(),
         messages: vec![json!({"role": "user", "content": [{"type": "text", "text": text}]})],
         tools: Value::Null,
-        max_tokens: 200,
+        // Room for a model that thinks before it speaks.
+        max_tokens: 1_000,
         thinking: None,
     };
     let answer = summariser.model.complete(&request, &|_| {}, &CancellationToken::new()).await;
     let line = match answer {
-        Ok(message) => super::progress::printable(message.message["content"][0]["text"].as_str().unwrap_or("")),
+        Ok(message) => first_text(&message.message),
         Err(error) => {
             tracing::debug!(%session, seq, category = error.category(), "no summary: {error}");
             return;
@@ -131,4 +129,11 @@ async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text:
     if let Err(error) = summariser.store.add_summary(session, seq, &line).await {
         tracing::debug!(%session, seq, category = error.category(), "no summary: {error}");
     }
+}
+
+/// The first words of a message, as a short printable line.
+fn first_text(message: &Value) -> String {
+    let blocks = message["content"].as_array().into_iter().flatten();
+    let mut lines = blocks.filter_map(|block| block["text"].as_str()).map(super::progress::printable);
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
 }

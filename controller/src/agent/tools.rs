@@ -148,11 +148,11 @@ fn timeout(input: &Value, budgets: &Budgets) -> Result<(Duration, Option<String>
         Some(value) => value.as_f64().filter(|seconds| seconds.is_finite()),
     };
     let asked = asked.ok_or_else(|| format!("`timeout_seconds` must be a number of seconds from 1 to {cap}"))?;
-    let cap_time = Duration::from_secs(cap);
-    let wish = Duration::try_from_secs_f64(asked.max(0.0)).unwrap_or(cap_time);
-    let given = wish.clamp(Duration::from_secs(1), cap_time);
-    let note = (given != wish || asked < 0.0)
-        .then(|| format!("timeout_seconds must be from 1 to {cap}: the limit was {} s", given.as_secs()));
+    let most = Duration::from_secs(cap);
+    let wish = Duration::try_from_secs_f64(asked.max(0.0)).unwrap_or(Duration::MAX);
+    let given = wish.clamp(Duration::from_secs(1), most);
+    let changed = given != wish;
+    let note = changed.then(|| format!("timeout_seconds must be from 1 to {cap}: the limit was {} s", given.as_secs()));
     Ok((given, note))
 }
 

@@ -14,7 +14,7 @@ use super::{ErrorKind, Model, ModelError, ModelEvent, ModelMessage, ModelRequest
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A message.
-    Answer(ModelMessage),
+    Answer(Box<ModelMessage>),
     /// A failure.
     Fail(ModelError),
     /// A retry is reported, then the next step is played.
@@ -50,7 +50,7 @@ impl FakeModel {
 
 /// A message with these content blocks, and a usage of 100 tokens read and 10 written.
 #[must_use]
-pub fn message(stop_reason: StopReason, content: Vec<Value>) -> ModelMessage {
+pub fn message(stop_reason: StopReason, content: &[Value]) -> ModelMessage {
     ModelMessage {
         message: json!({"role": "assistant", "content": content}),
         stop_reason,
@@ -68,13 +68,14 @@ pub fn message(stop_reason: StopReason, content: Vec<Value>) -> ModelMessage {
 pub fn calls(calls: &[(&str, &str, Value)]) -> Step {
     let block =
         |(id, name, input): &(&str, &str, Value)| json!({"type": "tool_use", "id": id, "name": name, "input": input});
-    Step::Answer(message(StopReason::ToolUse, calls.iter().map(block).collect()))
+    let content: Vec<Value> = calls.iter().map(block).collect();
+    Step::Answer(Box::new(message(StopReason::ToolUse, &content)))
 }
 
 /// A message that only says something and ends its turn.
 #[must_use]
 pub fn says(text: &str) -> Step {
-    Step::Answer(message(StopReason::EndTurn, vec![json!({"type": "text", "text": text})]))
+    Step::Answer(Box::new(message(StopReason::EndTurn, &[json!({"type": "text", "text": text})])))
 }
 
 #[async_trait]
@@ -91,7 +92,7 @@ impl Model for FakeModel {
                 return Err(ModelError::new(ErrorKind::Cancelled, ""));
             }
             match self.next() {
-                Some(Step::Answer(message)) => return Ok(message),
+                Some(Step::Answer(message)) => return Ok(*message),
                 Some(Step::Fail(error)) => return Err(error),
                 Some(Step::Retry(error)) => on_event(ModelEvent::Retry {
                     attempt: error.attempts,

@@ -33,20 +33,12 @@ pub(super) fn apply(blocks: Vec<OutBlock>, request: &Request) -> Limited {
             return ended(kept, StopReason::StopSequence, stopped_by);
         }
     }
-    let reason = if calls {
-        StopReason::ToolUse
-    } else {
-        StopReason::EndTurn
-    };
+    let reason = if calls { StopReason::ToolUse } else { StopReason::EndTurn };
     ended(kept, reason, None)
 }
 
 fn ended(blocks: Vec<OutBlock>, stop_reason: StopReason, by: Option<String>) -> Limited {
-    Limited {
-        blocks,
-        stop_reason,
-        stop_sequence: by,
-    }
+    Limited { blocks, stop_reason, stop_sequence: by }
 }
 
 /// Cuts a text before the first stop sequence in it.
@@ -54,10 +46,8 @@ fn stop(block: OutBlock, sequences: &[String]) -> (OutBlock, Option<String>) {
     let OutBlock::Text(text) = block else {
         return (block, None);
     };
-    let first = sequences
-        .iter()
-        .filter_map(|word| text.find(word.as_str()).map(|at| (at, word)))
-        .min_by_key(|(at, _)| *at);
+    let first =
+        sequences.iter().filter_map(|word| text.find(word.as_str()).map(|at| (at, word))).min_by_key(|(at, _)| *at);
     match first {
         Some((at, word)) => (OutBlock::Text(text[..at].to_owned()), Some(word.clone())),
         None => (OutBlock::Text(text), None),

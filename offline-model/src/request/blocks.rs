@@ -9,15 +9,10 @@ use crate::error::ApiError;
 pub(super) fn messages(root: &Place<'_>) -> Result<Vec<Message>, ApiError> {
     let list = root.required("messages")?.list()?;
     if list.is_empty() {
-        return Err(ApiError::invalid(
-            "messages: at least one message is required",
-        ));
+        return Err(ApiError::invalid("messages: at least one message is required"));
     }
     let end = list.len() - 1;
-    list.iter()
-        .enumerate()
-        .map(|(index, place)| message(place, index == end))
-        .collect()
+    list.iter().enumerate().map(|(index, place)| message(place, index == end)).collect()
 }
 
 fn message(place: &Place<'_>, is_last: bool) -> Result<Message, ApiError> {
@@ -30,16 +25,12 @@ fn message(place: &Place<'_>, is_last: bool) -> Result<Message, ApiError> {
     let blocks = match content.value.as_str() {
         Some("") => Vec::new(),
         Some(text) => vec![Block::Text(words(text)?)],
-        None => content
-            .list()?
-            .iter()
-            .map(|block_place| block(block_place, role))
-            .collect::<Result<_, _>>()?,
+        None => content.list()?.iter().map(|block_place| block(block_place, role)).collect::<Result<_, _>>()?,
     };
     if blocks.is_empty() && !(is_last && role == Role::Assistant) {
-        return Err(place.refuse(
-            "all messages must have non-empty content except for the optional final assistant message",
-        ));
+        return Err(
+            place.refuse("all messages must have non-empty content except for the optional final assistant message")
+        );
     }
     Ok(Message { role, blocks })
 }
@@ -47,14 +38,10 @@ fn message(place: &Place<'_>, is_last: bool) -> Result<Message, ApiError> {
 /// The API takes neither an empty text block nor one that is only white space.
 fn words(text: &str) -> Result<String, ApiError> {
     if text.is_empty() {
-        return Err(ApiError::invalid(
-            "messages: text content blocks must be non-empty",
-        ));
+        return Err(ApiError::invalid("messages: text content blocks must be non-empty"));
     }
     if text.trim().is_empty() {
-        return Err(ApiError::invalid(
-            "messages: text content blocks must contain non-whitespace text",
-        ));
+        return Err(ApiError::invalid("messages: text content blocks must contain non-whitespace text"));
     }
     Ok(text.to_owned())
 }
@@ -74,10 +61,7 @@ fn block(place: &Place<'_>, role: Role) -> Result<Block, ApiError> {
         }
     };
     if belongs_to != role {
-        return Err(place.refuse(format!(
-            "`{kind}` blocks can only be in `{}` messages",
-            belongs_to.as_str()
-        )));
+        return Err(place.refuse(format!("`{kind}` blocks can only be in `{}` messages", belongs_to.as_str())));
     }
     match kind {
         "text" => text(&inner, role),
@@ -116,42 +100,22 @@ fn thinking(place: &Place<'_>) -> Result<Block, ApiError> {
 }
 
 fn tool_use(place: &Place<'_>) -> Result<Block, ApiError> {
-    place.only(&[
-        "type",
-        "id",
-        "name",
-        "input",
-        "cache_control",
-        "caller",
-        "toolset_name",
-    ])?;
+    place.only(&["type", "id", "name", "input", "cache_control", "caller", "toolset_name"])?;
     place.cache_control()?;
     let id = identifier(&place.required("id")?)?;
     let name = place.required("name")?.text()?;
     if !is_tool_name(name) {
-        return Err(place
-            .required("name")?
-            .refuse("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
+        return Err(place.required("name")?.refuse("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
     }
     let input = place.required("input")?;
     if !input.value.is_object() {
         return Err(input.refuse("Input should be an object"));
     }
-    Ok(Block::ToolUse {
-        id,
-        name: name.to_owned(),
-    })
+    Ok(Block::ToolUse { id, name: name.to_owned() })
 }
 
 fn tool_result(place: &Place<'_>) -> Result<Block, ApiError> {
-    place.only(&[
-        "type",
-        "tool_use_id",
-        "content",
-        "is_error",
-        "cache_control",
-        "toolset_name",
-    ])?;
+    place.only(&["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"])?;
     place.cache_control()?;
     let tool_use_id = identifier(&place.required("tool_use_id")?)?;
     let is_error = match place.optional("is_error") {
@@ -168,11 +132,7 @@ fn tool_result(place: &Place<'_>) -> Result<Block, ApiError> {
     if is_error && text.is_empty() {
         return Err(place.refuse("content cannot be empty if `is_error` is true"));
     }
-    Ok(Block::ToolResult {
-        tool_use_id,
-        text,
-        is_error,
-    })
+    Ok(Block::ToolResult { tool_use_id, text, is_error })
 }
 
 /// The text blocks of a result, joined.
@@ -195,21 +155,11 @@ fn parts(content: &Place<'_>) -> Result<String, ApiError> {
 
 fn identifier(place: &Place<'_>) -> Result<String, ApiError> {
     let id = place.text()?;
-    let fits = !id.is_empty()
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if fits {
-        Ok(id.to_owned())
-    } else {
-        Err(place.refuse("String should match pattern '^[a-zA-Z0-9_-]+$'"))
-    }
+    let fits = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if fits { Ok(id.to_owned()) } else { Err(place.refuse("String should match pattern '^[a-zA-Z0-9_-]+$'")) }
 }
 
 /// Whether a tool may be called so.
 pub(super) fn is_tool_name(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

@@ -18,15 +18,11 @@ struct Run<'a> {
 pub(super) fn check(messages: &[Message], has_tools: bool) -> Result<(), ApiError> {
     let runs = runs(messages);
     if runs.first().is_none_or(|run| run.role != Role::User) {
-        return Err(ApiError::invalid(
-            "messages: first message must use the \"user\" role",
-        ));
+        return Err(ApiError::invalid("messages: first message must use the \"user\" role"));
     }
     unique_ids(messages)?;
     if !has_tools && uses_tools(messages) {
-        return Err(ApiError::invalid(
-            "Requests which include `tool_use` or `tool_result` blocks must define tools",
-        ));
+        return Err(ApiError::invalid("Requests which include `tool_use` or `tool_result` blocks must define tools"));
     }
     for (position, run) in runs.iter().enumerate() {
         match run.role {
@@ -42,11 +38,7 @@ fn runs(messages: &[Message]) -> Vec<Run<'_>> {
     for (index, message) in messages.iter().enumerate() {
         match runs.last_mut() {
             Some(run) if run.role == message.role => run.blocks.extend(&message.blocks),
-            _ => runs.push(Run {
-                role: message.role,
-                index,
-                blocks: message.blocks.iter().collect(),
-            }),
+            _ => runs.push(Run { role: message.role, index, blocks: message.blocks.iter().collect() }),
         }
     }
     runs
@@ -83,9 +75,7 @@ fn unique_ids(messages: &[Message]) -> Result<(), ApiError> {
 
 /// Every call has its result in the next run, before anything else there.
 fn answered(run: &Run<'_>, next: Option<&Run<'_>>) -> Result<(), ApiError> {
-    let leading: HashSet<&str> = next
-        .map(|next| leading_results(next).collect())
-        .unwrap_or_default();
+    let leading: HashSet<&str> = next.map(|next| leading_results(next).collect()).unwrap_or_default();
     let missing: Vec<&str> = run
         .blocks
         .iter()
@@ -145,9 +135,9 @@ fn no_trailing_space(runs: &[Run<'_>]) -> Result<(), ApiError> {
         return Ok(());
     };
     match run.blocks.last() {
-        Some(Block::Text(text)) if text.ends_with(char::is_whitespace) => Err(ApiError::invalid(
-            "messages: final assistant content cannot end with trailing whitespace",
-        )),
+        Some(Block::Text(text)) if text.ends_with(char::is_whitespace) => {
+            Err(ApiError::invalid("messages: final assistant content cannot end with trailing whitespace"))
+        }
         _ => Ok(()),
     }
 }

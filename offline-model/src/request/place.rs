@@ -15,26 +15,16 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// The whole body.
     pub(super) fn root(value: &'a Value) -> Self {
-        Self {
-            path: String::new(),
-            value,
-        }
+        Self { path: String::new(), value }
     }
 
     /// The same value under another path, for the real API names a block's type in it.
     pub(super) fn tagged(&self, tag: &str) -> Self {
-        Self {
-            path: self.join(tag),
-            value: self.value,
-        }
+        Self { path: self.join(tag), value: self.value }
     }
 
     fn join(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// A refusal at this place.
@@ -48,39 +38,27 @@ impl<'a> Place<'a> {
 
     /// The value as an object.
     pub(super) fn object(&self) -> Result<&'a Map<String, Value>, ApiError> {
-        self.value
-            .as_object()
-            .ok_or_else(|| self.refuse("Input should be an object"))
+        self.value.as_object().ok_or_else(|| self.refuse("Input should be an object"))
     }
 
     /// The elements of a list.
     pub(super) fn list(&self) -> Result<Vec<Place<'a>>, ApiError> {
-        let items = self
-            .value
-            .as_array()
-            .ok_or_else(|| self.refuse("Input should be a valid list"))?;
+        let items = self.value.as_array().ok_or_else(|| self.refuse("Input should be a valid list"))?;
         Ok(items
             .iter()
             .enumerate()
-            .map(|(index, value)| Place {
-                path: self.join(&index.to_string()),
-                value,
-            })
+            .map(|(index, value)| Place { path: self.join(&index.to_string()), value })
             .collect())
     }
 
     /// The value as a string.
     pub(super) fn text(&self) -> Result<&'a str, ApiError> {
-        self.value
-            .as_str()
-            .ok_or_else(|| self.refuse("Input should be a valid string"))
+        self.value.as_str().ok_or_else(|| self.refuse("Input should be a valid string"))
     }
 
     /// The value as a boolean.
     pub(super) fn boolean(&self) -> Result<bool, ApiError> {
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.refuse("Input should be a valid boolean"))
+        self.value.as_bool().ok_or_else(|| self.refuse("Input should be a valid boolean"))
     }
 
     /// The value as an integer of at least `least`.
@@ -107,23 +85,13 @@ impl<'a> Place<'a> {
     /// A field that may be missing or null.
     pub(super) fn optional(&self, key: &str) -> Option<Place<'a>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
-        Some(Place {
-            path: self.join(key),
-            value,
-        })
+        Some(Place { path: self.join(key), value })
     }
 
     /// Refuses a field that is not known here: a misspelt one would be ignored in silence.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
-        match self
-            .object()?
-            .keys()
-            .find(|key| !known.contains(&key.as_str()))
-        {
-            Some(key) => Err(ApiError::invalid(format!(
-                "{}: Extra inputs are not permitted",
-                self.join(key)
-            ))),
+        match self.object()?.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(ApiError::invalid(format!("{}: Extra inputs are not permitted", self.join(key)))),
             None => Ok(()),
         }
     }

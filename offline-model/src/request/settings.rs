@@ -8,17 +8,8 @@ use crate::cache::{Segment, Ttl};
 use crate::error::ApiError;
 
 /// The fields that both endpoints take.
-const SHARED: [&str; 9] = [
-    "model",
-    "messages",
-    "system",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "cache_control",
-    "output_config",
-    "speed",
-];
+const SHARED: [&str; 9] =
+    ["model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed"];
 /// The fields that only `POST /v1/messages` takes.
 const CREATE: [&str; 9] = [
     "max_tokens",
@@ -125,9 +116,7 @@ pub(super) fn tool_choice(root: &Place<'_>, tools: &[String]) -> Result<bool, Ap
     let Some(choice) = root.optional("tool_choice") else {
         return Ok(false);
     };
-    let kind = choice
-        .required("type")?
-        .one_of(&["auto", "any", "tool", "none"])?;
+    let kind = choice.required("type")?.one_of(&["auto", "any", "tool", "none"])?;
     match kind {
         "tool" => choice.only(&["type", "name", "disable_parallel_tool_use"])?,
         "none" => choice.only(&["type"])?,
@@ -149,18 +138,11 @@ pub(super) fn tool_choice(root: &Place<'_>, tools: &[String]) -> Result<bool, Ap
 }
 
 /// Checks `thinking` and says whether thinking may be sent.
-pub(super) fn thinking(
-    root: &Place<'_>,
-    max_tokens: u64,
-    endpoint: Endpoint,
-) -> Result<Thinking, ApiError> {
+pub(super) fn thinking(root: &Place<'_>, max_tokens: u64, endpoint: Endpoint) -> Result<Thinking, ApiError> {
     let Some(config) = root.optional("thinking") else {
         return Ok(Thinking::Shown);
     };
-    let kind =
-        config
-            .required("type")?
-            .one_of(&["enabled", "adaptive", "disabled", "between_tools"])?;
+    let kind = config.required("type")?.one_of(&["enabled", "adaptive", "disabled", "between_tools"])?;
     match kind {
         "enabled" => config.only(&["type", "budget_tokens", "display"])?,
         "adaptive" => config.only(&["type", "display"])?,
@@ -170,9 +152,7 @@ pub(super) fn thinking(
         let place = config.required("budget_tokens")?;
         let budget = place.integer_from(MIN_THINKING)?;
         if endpoint == Endpoint::Messages && budget >= max_tokens {
-            return Err(ApiError::invalid(
-                "`max_tokens` must be greater than `thinking.budget_tokens`",
-            ));
+            return Err(ApiError::invalid("`max_tokens` must be greater than `thinking.budget_tokens`"));
         }
     }
     let display = match config.optional("display") {

@@ -15,11 +15,7 @@ pub(super) struct Wrong {
 /// Checks a whole script.
 pub(super) fn script(script: &Script) -> Result<(), Wrong> {
     if script.rules.is_empty() {
-        return Err(Wrong {
-            line: 0,
-            column: 0,
-            message: "a script needs at least one rule".to_owned(),
-        });
+        return Err(Wrong { line: 0, column: 0, message: "a script needs at least one rule".to_owned() });
     }
     let mut names = HashSet::new();
     for rule in &script.rules {
@@ -48,15 +44,10 @@ fn check_rule(rule: &Rule) -> Result<(), String> {
     let answer = &rule.answer;
     let cuts = answer.cut_after_events.is_some() || answer.invalid_tool_json;
     if !answer.has_content() && answer.error.is_none() && !cuts {
-        return Err(
-            "the answer is empty; give it text, thinking, tools, stop_reason or error".to_owned(),
-        );
+        return Err("the answer is empty; give it text, thinking, tools, stop_reason or error".to_owned());
     }
     if answer.times.is_some() && !cuts {
-        return Err(
-            "times counts for cut_after_events and invalid_tool_json; an error has its own"
-                .to_owned(),
-        );
+        return Err("times counts for cut_after_events and invalid_tool_json; an error has its own".to_owned());
     }
     if answer.invalid_tool_json && answer.tools.is_empty() {
         return Err("invalid_tool_json needs a tool".to_owned());
@@ -67,9 +58,7 @@ fn check_rule(rule: &Rule) -> Result<(), String> {
         return Err(format!("{} is no error status (400 to 599)", fault.status));
     }
     if let Some(fault) = &answer.error
-        && fault
-            .retry_after
-            .is_some_and(|s| !(0.0..=86_400.0).contains(&s))
+        && fault.retry_after.is_some_and(|s| !(0.0..=86_400.0).contains(&s))
     {
         return Err("retry_after is a number of seconds from 0 to 86400".to_owned());
     }
@@ -80,16 +69,10 @@ fn check_rule(rule: &Rule) -> Result<(), String> {
     }
     for call in &answer.tools {
         if !call.input.is_object() {
-            return Err(format!(
-                "the input of tool \"{}\" is not an object",
-                call.name
-            ));
+            return Err(format!("the input of tool \"{}\" is not an object", call.name));
         }
         let fits = (1..=128).contains(&call.name.len())
-            && call
-                .name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            && call.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !fits {
             return Err(format!("\"{}\" is no name of a tool", call.name));
         }
@@ -98,24 +81,15 @@ fn check_rule(rule: &Rule) -> Result<(), String> {
 }
 
 fn check_placeholders(when: &When, answer: &Answer) -> Result<(), String> {
-    let caught: HashSet<&str> = [
-        &when.user,
-        &when.newest_user,
-        &when.system,
-        &when.result,
-        &when.any_result,
-    ]
-    .into_iter()
-    .flat_map(|patterns| &patterns.0)
-    .flat_map(|regex| regex.capture_names().flatten())
-    .collect();
+    let caught: HashSet<&str> = [&when.user, &when.newest_user, &when.system, &when.result, &when.any_result]
+        .into_iter()
+        .flat_map(|patterns| &patterns.0)
+        .flat_map(|regex| regex.capture_names().flatten())
+        .collect();
     let texts = [&answer.text, &answer.thinking].into_iter().flatten();
-    let asked = texts.flat_map(|text| template::names(text)).chain(
-        answer
-            .tools
-            .iter()
-            .flat_map(|call| template::names_in(&call.input)),
-    );
+    let asked = texts
+        .flat_map(|text| template::names(text))
+        .chain(answer.tools.iter().flat_map(|call| template::names_in(&call.input)));
     for name in asked {
         if !caught.contains(name.as_str()) {
             return Err(format!(

@@ -18,10 +18,7 @@ impl Rule {
         let when = &self.when;
         let counts = when.turn.is_none_or(|range| range.has(view.turns()))
             && when.uses.is_none_or(|uses| used < uses)
-            && when
-                .last_tool
-                .as_deref()
-                .is_none_or(|tool| view.last_tool() == Some(tool));
+            && when.last_tool.as_deref().is_none_or(|tool| view.last_tool() == Some(tool));
         if !counts {
             return None;
         }
@@ -46,10 +43,7 @@ fn results_match(when: &When, view: &View<'_>) -> Option<Captures> {
             return true;
         }
         let text = text();
-        patterns
-            .0
-            .iter()
-            .all(|regex| catch(regex, &text, &mut captures))
+        patterns.0.iter().all(|regex| catch(regex, &text, &mut captures))
     };
     let holds = one_text(&when.system, &|| view.system.to_owned())
         && one_text(&when.user, &|| view.user_text())
@@ -69,17 +63,10 @@ fn results_match(when: &When, view: &View<'_>) -> Option<Captures> {
 }
 
 fn found_in_any(patterns: &Patterns, results: &[ResultText<'_>]) -> bool {
-    patterns
-        .0
-        .iter()
-        .any(|regex| results.iter().any(|result| regex.is_match(result.text)))
+    patterns.0.iter().any(|regex| results.iter().any(|result| regex.is_match(result.text)))
 }
 
-fn catch_in<'a>(
-    regex: &Regex,
-    mut results: impl Iterator<Item = &'a ResultText<'a>>,
-    captures: &mut Captures,
-) -> bool {
+fn catch_in<'a>(regex: &Regex, mut results: impl Iterator<Item = &'a ResultText<'a>>, captures: &mut Captures) -> bool {
     results.any(|result| catch(regex, result.text, captures))
 }
 

@@ -91,10 +91,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Whether there is anything to say besides a fault.
     pub(crate) fn has_content(&self) -> bool {
-        self.thinking.is_some()
-            || self.text.is_some()
-            || !self.tools.is_empty()
-            || self.stop_reason.is_some()
+        self.thinking.is_some() || self.text.is_some() || !self.tools.is_empty() || self.stop_reason.is_some()
     }
 }
 

@@ -89,10 +89,7 @@ impl<'de> Visitor<'de> for RangeVisitor {
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Range, E> {
         let number = usize::try_from(number).map_err(E::custom)?;
-        Ok(Range {
-            min: number,
-            max: number,
-        })
+        Ok(Range { min: number, max: number })
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Range, E> {
@@ -108,10 +105,7 @@ impl<'de> Visitor<'de> for RangeVisitor {
                 _ => return Err(de::Error::unknown_field(&key, &["min", "max"])),
             }
         }
-        let range = Range {
-            min: min.unwrap_or(0),
-            max: max.unwrap_or(usize::MAX),
-        };
+        let range = Range { min: min.unwrap_or(0), max: max.unwrap_or(usize::MAX) };
         if range.min > range.max {
             return Err(de::Error::custom("min is greater than max"));
         }

@@ -18,9 +18,7 @@ static PLACEHOLDER: LazyLock<Option<Regex>> =
 
 /// Whether the text between the braces is one of ours.
 fn is_ours(found: &Found<'_>) -> bool {
-    found
-        .get(1)
-        .is_some_and(|name| !GO_WORDS.contains(&name.as_str()))
+    found.get(1).is_some_and(|name| !GO_WORDS.contains(&name.as_str()))
 }
 
 /// The names that a text asks for.
@@ -73,12 +71,9 @@ pub(crate) fn render_json(value: &Value, captures: &Captures) -> Result<Value, S
                 _ => Value::String(filled),
             }
         }
-        Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| render_json(item, captures))
-                .collect::<Result<_, _>>()?,
-        ),
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| render_json(item, captures)).collect::<Result<_, _>>()?)
+        }
         Value::Object(fields) => Value::Object(
             fields
                 .iter()
@@ -94,9 +89,7 @@ fn whole_integer(text: &str) -> bool {
     PLACEHOLDER
         .as_ref()
         .and_then(|regex| regex.captures(text))
-        .is_some_and(|found| {
-            found.get(2).is_some() && found.get(0).is_some_and(|whole| whole.len() == text.len())
-        })
+        .is_some_and(|found| found.get(2).is_some() && found.get(0).is_some_and(|whole| whole.len() == text.len()))
 }
 
 #[cfg(test)]
@@ -105,10 +98,7 @@ mod tests {
     use serde_json::json;
 
     fn captures() -> Captures {
-        [("n", "12"), ("host", "node2")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        [("n", "12"), ("host", "node2")].into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     #[test]

@@ -19,11 +19,7 @@ const DRAIN: usize = 4 * LIMIT;
 pub(super) fn authenticate(headers: &HeaderMap) -> Result<(), ApiError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(key) = header("x-api-key") {
-        return if key.trim().is_empty() {
-            Err(ApiError::new(401, "invalid x-api-key"))
-        } else {
-            Ok(())
-        };
+        return if key.trim().is_empty() { Err(ApiError::new(401, "invalid x-api-key")) } else { Ok(()) };
     }
     match header("authorization").map(|value| value.strip_prefix("Bearer ").map(str::trim)) {
         Some(Some(token)) if !token.is_empty() => Ok(()),
@@ -38,10 +34,9 @@ pub(super) fn version(headers: &HeaderMap) -> Result<ApiVersion, ApiError> {
         None => Err(ApiError::invalid("anthropic-version: header is required")),
         Some(Ok("2023-01-01" | "2023-06-01")) => Ok(ApiVersion::V2023),
         Some(Ok("2026-10-21")) => Ok(ApiVersion::V2026),
-        Some(other) => Err(ApiError::invalid(format!(
-            "anthropic-version: \"{}\" is not a valid version",
-            other.unwrap_or("?")
-        ))),
+        Some(other) => {
+            Err(ApiError::invalid(format!("anthropic-version: \"{}\" is not a valid version", other.unwrap_or("?"))))
+        }
     }
 }
 
@@ -51,8 +46,7 @@ pub(super) async fn json(body: Body) -> Result<Value, ApiError> {
     let mut bytes = Vec::new();
     let mut size = 0_usize;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk
-            .map_err(|error| ApiError::invalid(format!("the body could not be read: {error}")))?;
+        let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body could not be read: {error}")))?;
         size = size.saturating_add(chunk.len());
         if size <= LIMIT {
             bytes.extend_from_slice(&chunk);
@@ -64,10 +58,7 @@ pub(super) async fn json(body: Body) -> Result<Value, ApiError> {
         }
     }
     if size > LIMIT {
-        return Err(ApiError::new(
-            413,
-            "Request exceeds the maximum size of 32 MB",
-        ));
+        return Err(ApiError::new(413, "Request exceeds the maximum size of 32 MB"));
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::invalid(format!("The request body is not valid JSON: {error}")))

@@ -30,10 +30,7 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            list: Mutex::default(),
-        }
+        Self { limit, list: Mutex::default() }
     }
 
     pub(super) fn add(&self, request: RecordedRequest) {
@@ -50,9 +47,6 @@ impl Records {
     }
 
     pub(super) fn clear(&self) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

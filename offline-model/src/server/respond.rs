@@ -20,12 +20,7 @@ const BEFORE_CUT: Duration = Duration::from_millis(30);
 
 /// A JSON answer.
 pub(super) fn json(status: StatusCode, body: &Value) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json")],
-        body.to_string(),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 /// An error answer.
@@ -41,8 +36,9 @@ pub(super) fn error(error: &ApiError, request_id: &str) -> Response {
 /// An answer, whole or streamed, with whatever is to go wrong with it.
 pub(super) fn reply(reply: &Reply, trouble: Trouble, streamed: bool, request_id: &str) -> Response {
     match (trouble, streamed) {
-        (Trouble::Error(wrong) | Trouble::ErrorAfter(_, wrong), false)
-        | (Trouble::Error(wrong), true) => error(&wrong, request_id),
+        (Trouble::Error(wrong) | Trouble::ErrorAfter(_, wrong), false) | (Trouble::Error(wrong), true) => {
+            error(&wrong, request_id)
+        }
         (Trouble::Cut(_), false) => {
             let text = reply.message().to_string();
             let half: String = text.chars().take(text.chars().count() / 2).collect();
@@ -66,13 +62,8 @@ pub(super) fn reply(reply: &Reply, trouble: Trouble, streamed: bool, request_id:
 }
 
 fn whole_stream(events: Vec<Event>) -> Response {
-    let frames = events
-        .into_iter()
-        .map(|event| Ok::<_, io::Error>(Bytes::from(event.frame())));
-    streaming(
-        "text/event-stream; charset=utf-8",
-        Body::from_stream(stream::iter(frames)),
-    )
+    let frames = events.into_iter().map(|event| Ok::<_, io::Error>(Bytes::from(event.frame())));
+    streaming("text/event-stream; charset=utf-8", Body::from_stream(stream::iter(frames)))
 }
 
 /// Sends the pieces and then breaks the connection.
@@ -86,21 +77,12 @@ fn broken(content_type: &'static str, pieces: Vec<String>) -> Response {
 }
 
 fn streaming(content_type: &'static str, body: Body) -> Response {
-    (
-        [
-            (header::CONTENT_TYPE, content_type),
-            (header::CACHE_CONTROL, "no-cache"),
-        ],
-        body,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-cache")], body).into_response()
 }
 
 /// Adds a header, if it can be one.
 pub(super) fn add(response: &mut Response, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }

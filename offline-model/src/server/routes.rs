@@ -67,10 +67,7 @@ pub(super) fn app(state: Arc<State>) -> Router {
         .route("/v1/models/{id}", get(model))
         .fallback(async |request: HttpRequest| {
             let path = request.uri().path().to_owned();
-            refuse(
-                &request,
-                &ApiError::not_found(format!("no such path: {path}")),
-            )
+            refuse(&request, &ApiError::not_found(format!("no such path: {path}")))
         })
         .method_not_allowed_fallback(async |request: HttpRequest| {
             refuse(&request, &ApiError::new(405, "Method Not Allowed"))
@@ -85,11 +82,7 @@ fn refuse(request: &HttpRequest, error: &ApiError) -> Response {
 }
 
 /// Gives each request its id, and each answer the header.
-async fn identify(
-    Shared(state): Shared<Arc<State>>,
-    mut request: HttpRequest,
-    next: Next,
-) -> Response {
+async fn identify(Shared(state): Shared<Arc<State>>, mut request: HttpRequest, next: Next) -> Response {
     let number = state.next_id.fetch_add(1, Ordering::Relaxed);
     let id = format!("req_offline_{:x}_{number}", state.started.as_millisecond());
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -109,10 +102,7 @@ async fn count_tokens(Shared(state): Shared<Arc<State>>, http: HttpRequest) -> R
 /// Receives, answers and records one request.
 async fn exchange(state: &State, http: HttpRequest, endpoint: Endpoint) -> Response {
     let (parts, content) = http.into_parts();
-    let id = parts
-        .extensions
-        .get::<RequestId>()
-        .map_or("", |id| id.0.as_str());
+    let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
     let mut sent = Value::Null;
     let mut rule = None;
     let mut received_at = Timestamp::now();
@@ -123,10 +113,7 @@ async fn exchange(state: &State, http: HttpRequest, endpoint: Endpoint) -> Respo
         let script = find(&state.scripts, &request.model)?;
         if endpoint == Endpoint::CountTokens {
             let tokens = cache::total(&request.segments);
-            return Ok(respond::json(
-                StatusCode::OK,
-                &json!({"input_tokens": tokens}),
-            ));
+            return Ok(respond::json(StatusCode::OK, &json!({"input_tokens": tokens})));
         }
         answer(state, &request, script, id, &mut rule).await
     }
@@ -191,45 +178,28 @@ async fn answer(
     let turn = View::new(&request.system, &request.messages).turns();
     let (play, delay) = plan(state, request, script)?;
     *rule = Some(play.rule.clone()).filter(|rule| !rule.is_empty());
-    tracing::info!(
-        id,
-        model = request.model,
-        turn,
-        rule = play.rule,
-        "answering"
-    );
+    tracing::info!(id, model = request.model, turn, rule = play.rule, "answering");
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    let input = state
-        .cache
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .account(&request.model, &request.segments, Instant::now());
+    let input = state.cache.lock().unwrap_or_else(PoisonError::into_inner).account(
+        &request.model,
+        &request.segments,
+        Instant::now(),
+    );
     let reply = Reply::new(play.draft, request, turn, input);
     Ok(respond::reply(&reply, play.trouble, request.stream, id))
 }
 
 /// What to answer, and after how many milliseconds.
-fn plan(
-    state: &State,
-    request: &Request,
-    script: Option<&Script>,
-) -> Result<(Play, u64), ApiError> {
+fn plan(state: &State, request: &Request, script: Option<&Script>) -> Result<(Play, u64), ApiError> {
     let Some(script) = script else {
         return Ok((play::summarize(request), state.options.summary_delay_ms));
     };
     let name = request.model.strip_prefix(PREFIX).unwrap_or_default();
-    let mut attempts = state
-        .attempts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut attempts = state.attempts.lock().unwrap_or_else(PoisonError::into_inner);
     let play = play::play(name, script, request, &mut attempts)?;
-    let delay = play
-        .delay_ms
-        .or(state.options.delay_ms)
-        .or(script.delay_ms)
-        .unwrap_or(0);
+    let delay = play.delay_ms.or(state.options.delay_ms).or(script.delay_ms).unwrap_or(0);
     Ok((play, delay))
 }
 
@@ -238,10 +208,7 @@ async fn models(Shared(state): Shared<Arc<State>>, http: HttpRequest) -> Respons
         return refuse(&http, &error);
     }
     let names = state.scripts.models();
-    let data: Vec<Value> = names
-        .iter()
-        .map(|name| model_info(name, state.started))
-        .collect();
+    let data: Vec<Value> = names.iter().map(|name| model_info(name, state.started)).collect();
     respond::json(
         StatusCode::OK,
         &json!({
@@ -253,11 +220,7 @@ async fn models(Shared(state): Shared<Arc<State>>, http: HttpRequest) -> Respons
     )
 }
 
-async fn model(
-    Shared(state): Shared<Arc<State>>,
-    Path(name): Path<String>,
-    http: HttpRequest,
-) -> Response {
+async fn model(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, http: HttpRequest) -> Response {
     match greet(http.headers()).and_then(|()| find(&state.scripts, &name)) {
         Ok(_) => respond::json(StatusCode::OK, &model_info(&name, state.started)),
         Err(error) => refuse(&http, &error),

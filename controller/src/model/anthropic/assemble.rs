@@ -218,3 +218,105 @@ fn failure_of(event: &SseEvent, reason: String) -> Failure {
         Failure::stream(reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::sse::SseParser;
+    use super::*;
+
+    const STREAM: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","model":"m","content":[],"usage":{"input_tokens":7,"output_tokens":1,"cache_read_input_tokens":5}}}
+
+: a comment
+event: ping
+data: {"type":"ping"}
+
+data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
+
+data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hä"}}
+
+data: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"c2ln"}}
+
+data: {"type":"content_block_stop","index":0}
+
+data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"shell","input":{}}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"command\""}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"brand_new_delta","x":1}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":":\"€\"}"}}
+
+data: {"type":"content_block_stop","index":1}
+
+data: {"type":"something_new"}
+
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":42,"input_tokens":null}}
+
+data: {"type":"message_stop"}
+
+"#;
+
+    fn read(chunks: &[&[u8]]) -> Option<ModelMessage> {
+        let (mut parser, mut assembler) = (SseParser::default(), Assembler::default());
+        for chunk in chunks {
+            for event in parser.push(chunk).ok()? {
+                if let Some(message) = assembler.take(&event, &|_| {}).ok()? {
+                    return Some(message);
+                }
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_stream_is_one_message() {
+        let message = read(&[STREAM.as_bytes()]).unwrap();
+        assert_eq!(
+            message.message["content"],
+            json!([
+                {"type": "thinking", "thinking": "hä", "signature": "c2ln"},
+                {"type": "tool_use", "id": "t", "name": "shell", "input": {"command": "€"}},
+            ])
+        );
+        assert_eq!((message.usage.input, message.usage.output, message.usage.cache_read), (7, 42, 5));
+        assert_eq!((message.stop_reason, message.ignored), (StopReason::ToolUse, 2));
+    }
+
+    #[test]
+    fn a_stream_that_makes_no_sense_is_broken() {
+        for data in [
+            r#"{"type":"message_stop"}"#,
+            r#"{"type":"message_start"}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{}}"#,
+            r#"{"type":"content_block_stop","index":3}"#,
+            "not json",
+        ] {
+            let event = SseEvent { name: String::new(), data: data.to_owned() };
+            let failure = Assembler::default().take(&event, &|_| {}).unwrap_err();
+            assert!(failure.retry, "{data}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_make_no_difference(mut cuts in proptest::collection::vec(0..STREAM.len(), 0..40)) {
+            cuts.extend([0, STREAM.len()]);
+            cuts.sort_unstable();
+            let bytes = STREAM.as_bytes();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(read(&chunks), read(&[bytes]));
+        }
+
+        #[test]
+        fn a_damaged_stream_breaks_nothing(at in 0..STREAM.len(), byte in any::<u8>(), cut in 0..STREAM.len() - 1) {
+            let mut bytes = STREAM.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = read(&[&bytes]);
+            let whole = read(&[&STREAM.as_bytes()[..cut]]).is_some();
+            prop_assert!(!whole);
+        }
+    }
+}

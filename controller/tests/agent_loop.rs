@@ -1,0 +1,13 @@
+//! The agent's loop against fakes of everything: what it records, runs, sends, and how it ends.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
+
+#[path = "agent_loop/ends.rs"]
+mod ends;
+#[path = "agent_loop/faults.rs"]
+mod faults;
+#[path = "agent_loop/order.rs"]
+mod order;
+#[path = "agent_loop/rebuild.rs"]
+mod rebuild;
+#[path = "agent_loop/rig.rs"]
+mod rig;

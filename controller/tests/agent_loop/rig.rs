@@ -1,0 +1,193 @@
+//! A session among fakes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use controller::agent::transcript::Transcript;
+use controller::agent::{
+    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput,
+    SubjectBrief, Summariser,
+};
+use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder};
+use controller::model::fake::{FakeModel, Step, calls};
+use controller::model::{Model, Price, Pricing};
+use controller::sandbox::fake::FakeProvider;
+use controller::sandbox::{
+    Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+};
+use controller::session::SessionId;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Rig {
+    pub(crate) store: FakeStore,
+    pub(crate) provider: FakeProvider,
+    pub(crate) session: SessionId,
+    pub(crate) input: SessionInput,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) patience: Duration,
+    pub(crate) summariser: Option<Arc<dyn Model>>,
+}
+
+impl Rig {
+    /// Commands echo themselves, exit code 0.
+    pub(crate) fn new() -> Self {
+        Self::with(|command| CommandResult::exited(0, &format!("{}\n", command.command), ""))
+    }
+
+    pub(crate) fn with(run: impl Fn(&Command) -> CommandResult + Send + Sync + 'static) -> Self {
+        let session: SessionId = "2026-01-28T20-54-48-3a029c12".to_owned().into();
+        Self {
+            store: FakeStore::new(),
+            provider: FakeProvider::new(run),
+            input: input(&session),
+            session,
+            cancel: CancellationToken::new(),
+            patience: Duration::from_millis(50),
+            summariser: None,
+        }
+    }
+
+    pub(crate) async fn recorder(&self) -> Recorder {
+        let new = NewSession {
+            id: self.session.clone(),
+            incident_uid: "u-1".to_owned(),
+            incident_namespace: "default".to_owned(),
+            incident_name: "checks-fail".to_owned(),
+            attempt: 1,
+            subject: "ratelimiter".to_owned(),
+            model: "offline-test".to_owned(),
+            title: "Every check fails".to_owned(),
+            severity: "critical".to_owned(),
+            started_at: "2026-01-28T20:54:48Z".parse().unwrap(),
+        };
+        let record = self.store.begin_session(&new).await.unwrap();
+        Recorder::new(Arc::new(self.store.clone()), &record, CancellationToken::new()).with_patience(self.patience)
+    }
+
+    pub(crate) async fn run_with(&self, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
+        let (progress, seen) = watch::channel(Progress::default());
+        let deps = AgentDeps {
+            recorder: Arc::new(self.recorder().await),
+            model,
+            summariser: self.summariser.clone().map(|model| Summariser {
+                model,
+                name: "offline-summary".to_owned(),
+                store: Arc::new(self.store.clone()),
+            }),
+            sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
+            progress,
+        };
+        let work = agent::run(deps, self.input.clone(), self.cancel.clone());
+        let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
+        let progress = seen.borrow().clone();
+        (end, progress)
+    }
+
+    /// Plays these steps and gives the end and what the model was asked.
+    pub(crate) async fn play(&self, steps: impl IntoIterator<Item = Step>) -> (SessionEnd, Arc<FakeModel>) {
+        let model = Arc::new(FakeModel::new(steps));
+        let (end, _) = self.run_with(model.clone()).await;
+        (end, model)
+    }
+
+    pub(crate) fn bodies(&self) -> Vec<EntryBody> {
+        self.store.bodies(&self.session)
+    }
+
+    /// The kinds of all entries, `control` with its event.
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        let name = |body: &EntryBody| match body {
+            EntryBody::Control(control) => {
+                format!("control:{}", serde_json::to_value(control.event).unwrap().as_str().unwrap())
+            }
+            body => body.kind().as_str().to_owned(),
+        };
+        self.bodies().iter().map(name).collect()
+    }
+
+    /// The contents of all results.
+    pub(crate) fn results(&self) -> Vec<String> {
+        let content = |body| match body {
+            EntryBody::ToolResult(result) => Some(result.content),
+            _ => None,
+        };
+        self.bodies().into_iter().filter_map(content).collect()
+    }
+
+    pub(crate) fn rebuilt(&self) -> Transcript {
+        let bodies = self.bodies();
+        Transcript::rebuild((1..).zip(bodies.iter()))
+    }
+}
+
+fn input(session: &SessionId) -> SessionInput {
+    SessionInput {
+        session: session.clone(),
+        incident: IncidentBrief {
+            namespace: "default".to_owned(),
+            name: "checks-fail".to_owned(),
+            uid: "u-1".to_owned(),
+            title: "Every check fails".to_owned(),
+            description: None,
+            severity: "critical".to_owned(),
+            evidence: Value::Null,
+            attempt: 1,
+        },
+        subject: SubjectBrief {
+            name: "ratelimiter".to_owned(),
+            description: None,
+            location: json!({"docker": {"project": "ratelimiter"}}),
+            networks: vec!["ratelimiter_default".to_owned()],
+        },
+        model: "offline-test".to_owned(),
+        system_addition: None,
+        budgets: Budgets::default(),
+        pricing: Pricing { known: true, price: Price::FREE },
+        docker: DockerAccess::None,
+        operator_version: "0.1.0".to_owned(),
+    }
+}
+
+struct Source {
+    provider: FakeProvider,
+    session: SessionId,
+}
+
+#[async_trait]
+impl SandboxSource for Source {
+    async fn open(&self, replacement: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        if replacement > 0 {
+            self.provider.remove(&self.session).await?;
+        }
+        let request = SandboxRequest {
+            session: self.session.clone(),
+            subject: "default/ratelimiter".to_owned(),
+            project: "ratelimiter".to_owned(),
+            image: "agent:dev".to_owned(),
+            limits: ContainerLimits::default(),
+            wall_limit: Duration::from_hours(1),
+        };
+        let plan = self.provider.preflight(&request).await?;
+        self.provider.create(&plan).await
+    }
+}
+
+pub(crate) fn shell(id: &str, command: &str) -> Step {
+    calls(&[(id, "shell", json!({"command": command, "reasoning": "to see"}))])
+}
+
+pub(crate) fn conclusion() -> Value {
+    json!({"outcome": "resolved", "root_cause": "Redis followed a host that is gone", "summary": "made it a master", "evidence": [5]})
+}
+
+pub(crate) fn conclude(id: &str) -> Step {
+    calls(&[(id, "conclude", conclusion())])
+}
+
+/// The reason of an end that is no conclusion.
+pub(crate) fn reason(end: &SessionEnd) -> String {
+    format!("{}:{}", end.phase(), end.reason())
+}
