@@ -1,4 +1,5 @@
 //! `operator audit` and `operator migrate` as processes: exit codes, streams, and what is on them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! How sessions look. The pictures are in `snapshots/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 use controller::audit::render::style::Style;
 use controller::audit::render::{Shown, json, markdown, table, text};
