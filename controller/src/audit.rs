@@ -29,8 +29,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use entry::{
-    Bytes, CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, Entry, EntryBody, EntryKind, IncidentEntry, Outcome,
-    ReasoningEntry, StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
+    Bytes, CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, Entry, EntryBody, EntryKind, IncidentEntry,
+    Outcome, ReasoningEntry, StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
 pub use fake::FakeStore;
 pub use postgres::PostgresStore;

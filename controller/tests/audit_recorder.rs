@@ -1,4 +1,5 @@
 //! The recorder: nothing lost and nothing doubled, whatever becomes of the store in between.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use controller::audit::fake::Fault;
 use controller::audit::testing::samples::{begin, note, session};
 use controller::audit::testing::{self, TestServer};
 use controller::audit::{AuditError, AuditStore, EntryBody, FakeStore, PostgresStore, RecordError, Recorder};
+use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 async fn recorder(store: &FakeStore) -> Recorder {
@@ -52,10 +54,9 @@ async fn a_lost_answer_does_not_double_the_entry() {
 
 #[tokio::test]
 async fn an_entry_that_was_given_up_may_stand_and_the_next_goes_behind_it() {
-    for (fault, expected) in [
-        (Fault::CommittedButUnanswered, &["given up", "last words"][..]),
-        (Fault::Unavailable, &["last words"][..]),
-    ] {
+    for (fault, expected) in
+        [(Fault::CommittedButUnanswered, &["given up", "last words"][..]), (Fault::Unavailable, &["last words"][..])]
+    {
         let store = FakeStore::new();
         let record = begin(&store).await;
         let cancel = CancellationToken::new();
@@ -135,9 +136,9 @@ async fn dropped_calls_leave_no_gap_and_no_double() {
     for n in 0..60_u64 {
         let body = note(&n.to_string());
         // 0 to 3 ms: somewhere in the middle of a round trip.
-        match tokio::time::timeout(Duration::from_micros(n % 12 * 250), recorder.record(body)).await {
-            Ok(seq) => confirmed.push((seq.unwrap(), n.to_string())),
-            Err(_) => {}
+        let limit = Duration::from_micros(n % 12 * 250);
+        if let Ok(seq) = tokio::time::timeout(limit, recorder.record(body)).await {
+            confirmed.push((seq.unwrap(), n.to_string()));
         }
     }
     confirmed.push((recorder.record(note("end")).await.unwrap(), "end".into()));
@@ -257,4 +258,31 @@ async fn a_silent_server_does_not_hold_anybody_for_ever() {
     let error = store.ping().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+/// A call that the database does not answer in time may be committed all the same, later: here it
+/// waits behind somebody's lock.
+#[tokio::test]
+async fn a_call_that_took_too_long_is_not_written_twice() {
+    let database = testing::database().await;
+    let store = Arc::new(PostgresStore::connect_with(&database.url, 4, Duration::from_millis(700)).unwrap());
+    let record = begin(&*store).await;
+    let recorder = Arc::new(Recorder::new(store.clone(), &record, CancellationToken::new()));
+    recorder.record(note("one")).await.unwrap();
+
+    let mut owner = PgConnection::connect(&database.owner_url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM sessions FOR UPDATE").execute(&mut owner).await.unwrap();
+    let mut waiting = recorder.waiting();
+    let task = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.record(note("two")).await }
+    });
+    waiting.wait_for(Option::is_some).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    sqlx::raw_sql("COMMIT").execute(&mut owner).await.unwrap();
+    assert_eq!(task.await.unwrap().unwrap(), 2);
+    assert_eq!(recorder.record(note("three")).await.unwrap(), 3);
+    let entries = store.entries(recorder.session(), 0, 10).await.unwrap();
+    let bodies: Vec<_> = entries.into_iter().map(|entry| entry.body).collect();
+    assert_eq!(texts(&bodies), ["one", "two", "three"]);
 }

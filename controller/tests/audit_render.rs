@@ -1,4 +1,5 @@
 //! How sessions look. The pictures are in `snapshots/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 use controller::audit::render::style::Style;
 use controller::audit::render::{Shown, json, markdown, table, text};
@@ -17,7 +18,8 @@ fn shown() -> Shown {
         .map(|(seq, (ms, body))| {
             let at = session.new.started_at + SignedDuration::from_millis(ms);
             let bytes = codec::encode(&session.new.id, seq, at, &body).unwrap();
-            codec::decode_any(&bytes, (seq == 6).then(|| "Redis is a replica of a host that is not there.".into())).unwrap()
+            codec::decode_any(&bytes, (seq == 6).then(|| "Redis is a replica of a host that is not there.".into()))
+                .unwrap()
         })
         .collect();
     session.state.last_seq = 16;
@@ -73,7 +75,8 @@ fn a_session_as_json_is_what_is_stored() {
 #[test]
 fn a_listing() {
     let mut running = story::record();
-    running.new.title = "漢字 and a title that is far too long to stand in a table of sessions on a terminal\n\u{1b}[2J".into();
+    running.new.title =
+        "漢字 and a title that is far too long to stand in a table of sessions on a terminal\n\u{1b}[2J".into();
     running.state.phase = "Running".into();
     running.state.ended_at = None;
     running.state.root_cause = None;

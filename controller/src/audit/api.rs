@@ -86,7 +86,9 @@ pub fn router(reader: Arc<dyn AuditReader>) -> Router {
         .route("/sessions/{id}", get(session))
         .route("/sessions/{id}/entries", get(entries))
         .fallback(async |uri: Uri| problem(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path())))
-        .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "the audit API can only be read (GET)"))
+        .method_not_allowed_fallback(async || {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "the audit API can only be read (GET)")
+        })
         .layer(middleware::from_fn(only_local_names))
         .with_state(api)
 }
@@ -125,7 +127,10 @@ async fn entries(
 async fn follow(api: Api, id: SessionId, after: i64) -> Result<Response, Response> {
     find(&api, &id).await?;
     let Ok(place) = api.followers.clone().try_acquire_owned() else {
-        return Err(problem(StatusCode::SERVICE_UNAVAILABLE, format!("{MAX_FOLLOWERS} follow already: try again later")));
+        return Err(problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{MAX_FOLLOWERS} follow already: try again later"),
+        ));
     };
     let events = api.reader.follow(id, after).map(|followed| match followed {
         Ok(Followed::Entry(entry)) => named("entry", &entry).id(entry.seq.to_string()),
@@ -144,8 +149,9 @@ async fn follow(api: Api, id: SessionId, after: i64) -> Result<Response, Respons
 }
 
 fn named(name: &str, data: &impl Serialize) -> Event {
-    let text = serde_json::to_string(data)
-        .unwrap_or_else(|error| serde_json::json!({ "error": format!("this cannot be written as JSON: {error}") }).to_string());
+    let text = serde_json::to_string(data).unwrap_or_else(|error| {
+        serde_json::json!({ "error": format!("this cannot be written as JSON: {error}") }).to_string()
+    });
     Event::default().event(name).data(text)
 }
 

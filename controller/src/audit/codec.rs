@@ -31,8 +31,9 @@ struct Written<'a> {
 /// [`AuditError::Refused`] when it does not serialize or is larger than [`MAX_ENTRY_BYTES`].
 pub fn encode(session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<Vec<u8>, AuditError> {
     let written = Written { session, seq, at: to_micros(at), body };
-    let bytes =
-        serde_json::to_vec(&written).map_err(|error| AuditError::Refused(format!("entry {seq} of session {session} cannot be written as JSON: {error}")))?;
+    let bytes = serde_json::to_vec(&written).map_err(|error| {
+        AuditError::Refused(format!("entry {seq} of session {session} cannot be written as JSON: {error}"))
+    })?;
     if bytes.len() > MAX_ENTRY_BYTES {
         return Err(AuditError::Refused(format!(
             "entry {seq} of session {session} has {} bytes, more than the {MAX_ENTRY_BYTES} that one may have",

@@ -164,7 +164,11 @@ impl Inner {
                 rows.push(bytes);
                 Ok(())
             }
-            None => Err(AuditError::OutOfSequence { session: session.clone(), seq, found: format!("the last entry is {last}") }),
+            None => Err(AuditError::OutOfSequence {
+                session: session.clone(),
+                seq,
+                found: format!("the last entry is {last}"),
+            }),
         }
     }
 
@@ -235,7 +239,8 @@ impl AuditStore for FakeStore {
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
         let mut inner = self.available()?;
-        let record = inner.sessions.get_mut(session).ok_or_else(|| AuditError::NotFound(format!("session {session}")))?;
+        let record =
+            inner.sessions.get_mut(session).ok_or_else(|| AuditError::NotFound(format!("session {session}")))?;
         record.state = state.clone();
         record.state.ended_at = state.ended_at.map(codec::to_micros);
         Ok(())

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::broadcast;
 
-use super::reader::{AuditReader, Followed, MAX_ENTRIES, StoredEntry};
 use super::AuditError;
+use super::reader::{AuditReader, Followed, MAX_ENTRIES, StoredEntry};
 use crate::session::SessionId;
 
 /// How often the table is asked when nobody wakes the follower.
@@ -36,7 +36,8 @@ pub fn follow_by_asking<R: AuditReader + ?Sized>(
     after: i64,
     wake: Option<broadcast::Receiver<SessionId>>,
 ) -> BoxStream<'static, Result<Followed, AuditError>> {
-    let follower = Follower { reader, id, after, ready: std::collections::VecDeque::new(), wake, waiting: false, over: false };
+    let follower =
+        Follower { reader, id, after, ready: std::collections::VecDeque::new(), wake, waiting: false, over: false };
     stream::unfold(follower, |mut follower| async move {
         let next = follower.next().await?;
         Some((next, follower))
@@ -108,4 +109,3 @@ impl<R: AuditReader + ?Sized> Follower<R> {
         let _ = tokio::time::timeout(POLL, woken).await;
     }
 }
-

@@ -26,7 +26,7 @@ use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord,
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
-pub use schema::{Migration, MigrateError, Roles, check_name, migrate};
+pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
 
 /// How long one call may take, waiting for a connection included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);

@@ -54,7 +54,8 @@ impl StoredEntry {
     #[must_use]
     pub fn is_seal(&self) -> bool {
         self.kind == "control"
-            && serde_json::from_value::<ControlEvent>(self.data["event"].clone()).is_ok_and(|e| e == ControlEvent::Sealed)
+            && serde_json::from_value::<ControlEvent>(self.data["event"].clone())
+                .is_ok_and(|e| e == ControlEvent::Sealed)
     }
 }
 

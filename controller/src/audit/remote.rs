@@ -21,10 +21,10 @@ use tokio::sync::Mutex;
 use super::api::{Entries, Problem, Sessions};
 use super::reader::{AuditReader, Followed, SessionFilter, StoredEntry};
 use super::{AuditError, SessionRecord};
+use crate::error::chain;
 use crate::session::SessionId;
 use transport::Trouble;
 
-pub(crate) use transport::chain;
 pub use transport::{ConnectError, LABELS, PORT, Transport};
 
 /// How long one answer may take.
@@ -94,7 +94,8 @@ impl RemoteReader {
 async fn open(transport: &Transport) -> Result<Connection, ConnectError> {
     let way = transport.open().await?;
     let shaken = http1::handshake(TokioIo::new(way.stream)).await;
-    let (sender, connection) = shaken.map_err(|error| ConnectError::Unreachable(format!("no HTTP on the way: {error}")))?;
+    let (sender, connection) =
+        shaken.map_err(|error| ConnectError::Unreachable(format!("no HTTP on the way: {error}")))?;
     // Ends with its sender; what went wrong is told to whoever waits for an answer.
     tokio::spawn(connection);
     Ok(Connection { sender, trouble: way.trouble })
@@ -136,14 +137,17 @@ fn answer<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Aud
 
 /// The server's sentence, without the words that this side's error puts around it again.
 fn refusal(status: StatusCode, body: &[u8]) -> AuditError {
-    let text = serde_json::from_slice::<Problem>(body).map_or_else(|_| format!("HTTP status {status}"), |problem| problem.error);
+    let text = serde_json::from_slice::<Problem>(body)
+        .map_or_else(|_| format!("HTTP status {status}"), |problem| problem.error);
     let bare = |prefix: &str, suffix: &str| {
         let text = text.strip_prefix(prefix).unwrap_or(&text);
         text.strip_suffix(suffix).unwrap_or(text).to_owned()
     };
     match status {
         StatusCode::NOT_FOUND => AuditError::NotFound(bare("", " is not in the audit store")),
-        StatusCode::SERVICE_UNAVAILABLE => AuditError::Unavailable { reason: bare("the audit store is unavailable: ", "") },
+        StatusCode::SERVICE_UNAVAILABLE => {
+            AuditError::Unavailable { reason: bare("the audit store is unavailable: ", "") }
+        }
         _ => AuditError::Refused(bare("the audit store refused: ", "")),
     }
 }
@@ -191,8 +195,15 @@ impl AuditReader for RemoteReader {
     }
 
     fn follow(self: Arc<Self>, id: SessionId, after: i64) -> BoxStream<'static, Result<Followed, AuditError>> {
-        let follower =
-            Follower { transport: self.transport.clone(), id, after, live: None, ready: VecDeque::new(), waiting: false, over: false };
+        let follower = Follower {
+            transport: self.transport.clone(),
+            id,
+            after,
+            live: None,
+            ready: VecDeque::new(),
+            waiting: false,
+            over: false,
+        };
         stream::unfold(follower, |mut follower| async move {
             let next = follower.next().await?;
             Some((next, follower))
@@ -288,7 +299,9 @@ impl Follower {
             Ok(Some(Ok(frame))) => {
                 let bytes = frame.into_data().unwrap_or_default();
                 let events = live.decoder.push(&bytes);
-                self.ready.extend(events.map_err(|_| AuditError::Refused("the audit API sends an event without end".into()))?);
+                self.ready.extend(
+                    events.map_err(|_| AuditError::Refused("the audit API sends an event without end".into()))?,
+                );
                 self.live = Some(live);
                 return Ok(());
             }
@@ -303,7 +316,9 @@ impl Follower {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(broken(&connection.trouble, &error).await),
             Err(_) => {
-                return Err(AuditError::Unavailable { reason: format!("the audit API did not answer within {CALL_LIMIT:?}") });
+                return Err(AuditError::Unavailable {
+                    reason: format!("the audit API did not answer within {CALL_LIMIT:?}"),
+                });
             }
         };
         let status = response.status();

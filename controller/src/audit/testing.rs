@@ -104,7 +104,8 @@ impl TestServer {
     /// When it does not stop.
     pub fn stop(&self) {
         let mut stop = self.command("pg_ctl");
-        let stopped = stop.args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data()).stdout(Stdio::null()).status();
+        let stopped =
+            stop.args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data()).stdout(Stdio::null()).status();
         assert!(stopped.expect("pg_ctl").success(), "Postgres did not stop: {}", self.log());
     }
 

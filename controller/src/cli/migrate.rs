@@ -47,6 +47,9 @@ pub async fn run(args: MigrateArgs) -> Result<(), MigrateError> {
         [only] => eprintln!("the audit store was brought to version {only}"),
         applied => eprintln!("the audit store was brought to version {} in {} steps", done.version, applied.len()),
     }
-    eprintln!("roles: {} appends and reads, {} reads; installation {}", roles.controller, roles.reader, done.installation);
+    eprintln!(
+        "roles: {} appends and reads, {} reads; installation {}",
+        roles.controller, roles.reader, done.installation
+    );
     Ok(())
 }

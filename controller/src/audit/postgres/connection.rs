@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres}
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
-use super::{MigrateError, PostgresStore};
 use super::error::{Doing, classify, spoils_connection, too_slow};
+use super::{MigrateError, PostgresStore};
 use crate::audit::AuditError;
 
 /// A connection that rested for longer is asked whether it still lives before it is used. Asking
@@ -83,7 +83,10 @@ pub(super) async fn open(
             return Err(MigrateError::NoDatabase { place, waited, source: error });
         }
         if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            waiting(&format!("waiting for the database at {place}, for another {:?} at most: {error}", wait.saturating_sub(waited)));
+            waiting(&format!(
+                "waiting for the database at {place}, for another {:?} at most: {error}",
+                wait.saturating_sub(waited)
+            ));
             said = Some(Instant::now());
         }
         tokio::time::sleep(PAUSE).await;

@@ -32,7 +32,9 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
             | Error::InvalidArgument(_)
             | Error::TypeNotFound { .. }
             | Error::RowNotFound => AuditError::Refused(error.to_string()),
-            Error::PoolTimedOut => AuditError::Unavailable { reason: "no connection to the database could be had in time".into() },
+            Error::PoolTimedOut => {
+                AuditError::Unavailable { reason: "no connection to the database could be had in time".into() }
+            }
             // A broken connection, a broken pool, or a server that talks nonsense: ask again.
             other => AuditError::Unavailable { reason: other.to_string() },
         };
@@ -44,9 +46,9 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
             AuditError::OutOfSequence { session: session.clone(), seq, found: message.to_owned() }
         }
         (NOT_FOUND, _) => AuditError::NotFound(message.to_owned()),
-        ("42P01" | "42883" | "42703" | "3F000", _) => {
-            AuditError::Schema(format!("the audit store has no schema that this version knows ({message}): run `operator migrate`"))
-        }
+        ("42P01" | "42883" | "42703" | "3F000", _) => AuditError::Schema(format!(
+            "the audit store has no schema that this version knows ({message}): run `operator migrate`"
+        )),
         (code, _) if passes(code) => AuditError::Unavailable { reason: format!("{message} ({code})") },
         (code, _) => AuditError::Refused(format!("{message} ({code})")),
     }
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_passes_is_waited_for() {
-        for code in ["57P01", "57P02", "57P03", "57014", "25006", "53100", "53300", "08006", "40P01", "28P01", "58030"] {
+        for code in ["57P01", "57P02", "57P03", "57014", "25006", "53100", "53300", "08006", "40P01", "28P01", "58030"]
+        {
             assert!(passes(code), "{code}");
         }
         for code in ["42501", "23514", "OP001", "22P02", "XX001", ""] {

@@ -7,9 +7,9 @@ use futures::stream::BoxStream;
 use sqlx::QueryBuilder;
 use tokio::time::timeout_at;
 
+use super::PostgresStore;
 use super::error::{Doing, time};
 use super::rows::{self, SELECT_SESSIONS, SessionRow};
-use super::PostgresStore;
 use crate::audit::follow::follow_by_asking;
 use crate::audit::reader::{AuditReader, Followed, MAX_ENTRIES, MAX_PAGE_BYTES, SessionFilter, StoredEntry};
 use crate::audit::{AuditError, SessionRecord, codec};

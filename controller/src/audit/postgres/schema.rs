@@ -101,12 +101,15 @@ pub async fn migrate(
     check_name(&roles.controller).map_err(MigrateError::Setting)?;
     check_name(&roles.reader).map_err(MigrateError::Setting)?;
     // Migrations and their lock may take their time: no limit of a statement here.
-    let options = connection::options(url, Duration::from_mins(10)).map_err(|e| MigrateError::Setting(e.to_string()))?;
+    let options =
+        connection::options(url, Duration::from_mins(10)).map_err(|e| MigrateError::Setting(e.to_string()))?;
     let mut database = connection::open(&options, wait, &mut waiting).await?;
 
     let schema = |error: sqlx::Error| MigrateError::Schema(Box::new(error.into()));
-    let encoding: String =
-        sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&mut database).await.map_err(schema)?;
+    let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
+        .fetch_one(&mut database)
+        .await
+        .map_err(schema)?;
     if encoding != "UTF8" {
         return Err(MigrateError::Encoding(encoding));
     }
@@ -114,7 +117,8 @@ pub async fn migrate(
     MIGRATIONS.run(&mut database).await.map_err(|error| MigrateError::Schema(Box::new(error)))?;
     let after = versions(&mut database).await;
     grant(&mut database, roles).await.map_err(MigrateError::Roles)?;
-    let installation = sqlx::query_scalar("SELECT id FROM installation").fetch_one(&mut database).await.map_err(schema)?;
+    let installation =
+        sqlx::query_scalar("SELECT id FROM installation").fetch_one(&mut database).await.map_err(schema)?;
     // The work is committed; a goodbye that fails changes nothing.
     let _ = database.close().await;
     Ok(Migration {
@@ -139,7 +143,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if plain && (1..=63).contains(&name.len()) && !name.as_bytes()[0].is_ascii_digit() && !name.starts_with("pg_") {
         Ok(())
     } else {
-        Err(format!("{name:?} is no name for a role: up to 63 lower case letters, digits and underscores, beginning with a letter"))
+        Err(format!(
+            "{name:?} is no name for a role: up to 63 lower case letters, digits and underscores, beginning with a letter"
+        ))
     }
 }
 

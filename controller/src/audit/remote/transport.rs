@@ -11,6 +11,8 @@ use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::error::chain;
+
 /// Labels of the pods that serve the audit API.
 pub const LABELS: &str = "app.kubernetes.io/name=operator,app.kubernetes.io/component=controller";
 /// The port of the audit API on the pod's loopback.
@@ -106,15 +108,16 @@ impl Transport {
                 Self::PortForward { client, namespace } => forward(client, namespace).await,
             }
         };
-        let late = |_| Err(ConnectError::Unreachable(format!("no connection to the audit API within {CONNECT_LIMIT:?}")));
+        let late =
+            |_| Err(ConnectError::Unreachable(format!("no connection to the audit API within {CONNECT_LIMIT:?}")));
         tokio::time::timeout(CONNECT_LIMIT, opening).await.unwrap_or_else(late)
     }
 }
 
 async fn direct(authority: &str) -> Result<Way, ConnectError> {
-    let stream = TcpStream::connect(authority)
-        .await
-        .map_err(|error| ConnectError::Unreachable(format!("the audit API at {authority} cannot be reached: {error}")))?;
+    let stream = TcpStream::connect(authority).await.map_err(|error| {
+        ConnectError::Unreachable(format!("the audit API at {authority} cannot be reached: {error}"))
+    })?;
     // Without it a request waits for the peer's delayed acknowledgement. A refusal costs only that.
     let _ = stream.set_nodelay(true);
     Ok(Way { stream: Box::new(stream), trouble: std::future::ready(None).boxed().shared() })
@@ -122,15 +125,22 @@ async fn direct(authority: &str) -> Result<Way, ConnectError> {
 
 async fn forward(client: &kube::Client, namespace: &str) -> Result<Way, ConnectError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let listed = pods.list(&ListParams::default().labels(LABELS)).await.map_err(|error| explain(&error, "list pods", namespace))?;
+    let listed = pods
+        .list(&ListParams::default().labels(LABELS))
+        .await
+        .map_err(|error| explain(&error, "list pods", namespace))?;
     let total = listed.items.len();
     let mut running: Vec<Pod> = listed.items.into_iter().filter(is_running).collect();
     running.sort_by_key(|pod| !is_ready(pod));
     let Some(name) = running.into_iter().next().and_then(|pod| pod.metadata.name) else {
         return Err(ConnectError::NoPod(if total == 0 {
-            format!("no pod of Operator in the namespace {namespace:?} (labels {LABELS}): is it installed there? (--operator-namespace)")
+            format!(
+                "no pod of Operator in the namespace {namespace:?} (labels {LABELS}): is it installed there? (--operator-namespace)"
+            )
         } else {
-            format!("none of the {total} pods of Operator in the namespace {namespace:?} runs: kubectl -n {namespace} get pods")
+            format!(
+                "none of the {total} pods of Operator in the namespace {namespace:?} runs: kubectl -n {namespace} get pods"
+            )
         }));
     };
     let mut forwarder = pods
@@ -167,25 +177,11 @@ fn explain(error: &kube::Error, what: &str, namespace: &str) -> ConnectError {
             "you may not {what} in the namespace {namespace:?}. Who may read every session needs that right; \
              everybody else finds the course of an Incident in its status (kubectl describe incident)"
         )),
-        Some(_) => ConnectError::Unreachable(format!("the API server refused to {what} in the namespace {namespace:?}: {error}")),
+        Some(_) => ConnectError::Unreachable(format!(
+            "the API server refused to {what} in the namespace {namespace:?}: {error}"
+        )),
         None => ConnectError::Unreachable(format!("the API server cannot be reached: {}", chain(error))),
     }
-}
-
-/// An error with its sources, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some errors repeat their source.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -194,7 +190,9 @@ mod tests {
 
     #[test]
     fn only_plain_urls() {
-        for (url, authority) in [("http://localhost:8081", "localhost:8081"), ("http://[::1]:9/", "[::1]:9"), ("http://a", "a:80")] {
+        for (url, authority) in
+            [("http://localhost:8081", "localhost:8081"), ("http://[::1]:9/", "[::1]:9"), ("http://a", "a:80")]
+        {
             match Transport::direct(url) {
                 Ok(Transport::Direct { authority: found }) => assert_eq!(found, authority),
                 other => panic!("{url}: {other:?}"),

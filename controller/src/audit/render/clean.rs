@@ -133,7 +133,10 @@ mod tests {
     fn nothing_reaches_the_terminal() {
         assert_eq!(line("\x1b[31mred\x1b[0m \u{9b}1;32mgreen"), "red green");
         assert_eq!(line("\x1b]0;title\x07\x1b[2J\x1b[1A"), "\\x1b]0;title\\x07\\x1b[2J\\x1b[1A");
-        assert_eq!(line("\u{9b}2J \u{85} \u{202e}live\u{202c} \u{e0041}"), "\\u{9b}2J \\u{85} \\u{202e}live\\u{202c} \\u{e0041}");
+        assert_eq!(
+            line("\u{9b}2J \u{85} \u{202e}live\u{202c} \u{e0041}"),
+            "\\u{9b}2J \\u{85} \\u{202e}live\\u{202c} \\u{e0041}"
+        );
         assert_eq!(line("over\rwrite\0\u{7f}\ttab"), "over\\rwrite\\x00\\x7f    tab");
         assert_eq!(line("漢字 e\u{301} 👩\u{200d}🚀"), "漢字 e\u{301} 👩\u{200d}🚀");
     }

@@ -59,6 +59,8 @@ fn step(shown: &Shown, entry: &StoredEntry, full: bool) -> String {
             format!("\n### {at} · incident\n\n{}", quote(description))
         }
         Some(EntryBody::Reasoning(reasoning)) => format!("\n{}", quote(&reasoning.text)),
+        // The conclusion itself comes next.
+        Some(EntryBody::ToolCall(call)) if call.tool == "conclude" && !full => return String::new(),
         Some(EntryBody::ToolCall(call)) => call_part(&at, &call),
         Some(EntryBody::ToolResult(result)) => result_part(&at, &result, full),
         Some(EntryBody::Conclusion(conclusion)) => {
@@ -67,8 +69,13 @@ fn step(shown: &Shown, entry: &StoredEntry, full: bool) -> String {
                 Outcome::Unresolved => "unresolved",
             };
             let evidence: Vec<String> = conclusion.evidence.iter().map(|seq| format!("#{seq}")).collect();
-            let mut part = format!("\n### {at} · conclusion: {claim}\n\n- **Root cause:** {}\n", inline(&conclusion.root_cause));
-            part.push_str(&format!("- **Summary:** {}\n- **Evidence:** {}\n", inline(&conclusion.summary), evidence.join(", ")));
+            let mut part =
+                format!("\n### {at} · conclusion: {claim}\n\n- **Root cause:** {}\n", inline(&conclusion.root_cause));
+            part.push_str(&format!(
+                "- **Summary:** {}\n- **Evidence:** {}\n",
+                inline(&conclusion.summary),
+                evidence.join(", ")
+            ));
             if let Some(follow_up) = &conclusion.follow_up {
                 part.push_str(&format!("- **Follow-up:** {}\n", inline(follow_up)));
             }
@@ -89,7 +96,7 @@ fn call_part(at: &str, call: &ToolCallEntry) -> String {
         Some(command) => format!("\n### {at} · command\n\n{}", fence("sh", command)),
         None => format!("\n### {at} · {}\n\n{}", inline(&call.tool), fence("json", &format!("{:#}", call.input))),
     };
-    if let Some(why) = &call.reasoning {
+    if let Some(why) = call.reasoning.as_deref().filter(|why| !why.trim().is_empty()) {
         part.push_str(&format!("\nWhy: {}\n", inline(why)));
     }
     part
@@ -100,7 +107,11 @@ fn result_part(at: &str, result: &ToolResultEntry, full: bool) -> String {
     let mut part = format!("\n{at} · **{}** in {}\n", inline(&words), numbers::duration_ms(result.duration_ms));
     for (name, stream) in [("stdout", &result.stdout), ("stderr", &result.stderr)] {
         let Some(stream) = stream.as_ref().filter(|stream| stream.bytes > 0) else { continue };
-        part.push_str(&format!("\n{name} ({}):\n\n{}", numbers::bytes(stream.bytes), fence("text", &output(stream, full))));
+        part.push_str(&format!(
+            "\n{name} ({}):\n\n{}",
+            numbers::bytes(stream.bytes),
+            fence("text", &output(stream, full))
+        ));
     }
     part
 }
@@ -108,8 +119,12 @@ fn result_part(at: &str, result: &ToolResultEntry, full: bool) -> String {
 fn output(stream: &StreamRecord, full: bool) -> String {
     let mut text = clean::bytes(&stream.head);
     if let Some(tail) = &stream.tail {
+        text.truncate(text.trim_end_matches('\n').len());
         let kept = stored_len(&stream.head) + stored_len(tail);
-        text.push_str(&format!("\n… {} in between were not kept …\n", numbers::bytes(stream.bytes.saturating_sub(kept))));
+        text.push_str(&format!(
+            "\n… {} in between were not kept …\n",
+            numbers::bytes(stream.bytes.saturating_sub(kept))
+        ));
         text.push_str(&clean::bytes(tail));
     }
     let lines: Vec<&str> = text.lines().collect();

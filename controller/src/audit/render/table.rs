@@ -85,7 +85,10 @@ fn row(session: &SessionRecord, options: Options) -> Vec<String> {
         ]);
     }
     row.push(new.title.clone());
-    row.into_iter().map(|cell| shorten(&clean::one_line(&cell))).map(|cell| if cell.is_empty() { "-".into() } else { cell }).collect()
+    row.into_iter()
+        .map(|cell| shorten(&clean::one_line(&cell)))
+        .map(|cell| if cell.is_empty() { "-".into() } else { cell })
+        .collect()
 }
 
 /// Cut to [`LONG`] columns.

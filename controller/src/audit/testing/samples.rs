@@ -1,12 +1,14 @@
 //! Small sessions and entries for tests.
 
 use crate::audit::{
-    AuditStore, Bytes, CallOutcome, ControlEntry, ControlEvent, EntryBody, NewSession, ReasoningEntry, SessionRecord, StreamRecord, ToolResultEntry,
+    AuditStore, Bytes, CallOutcome, ControlEntry, ControlEvent, EntryBody, NewSession, ReasoningEntry, SessionRecord,
+    StreamRecord, ToolResultEntry,
 };
 use crate::session::SessionId;
 use jiff::Timestamp;
 
 /// An attempt on the Incident `name`.
+#[must_use]
 pub fn session(name: &str, attempt: i64) -> NewSession {
     let now = Timestamp::now();
     NewSession {
@@ -32,11 +34,13 @@ pub async fn begin(store: &dyn AuditStore) -> SessionRecord {
 }
 
 /// A small entry.
+#[must_use]
 pub fn note(text: &str) -> EntryBody {
     EntryBody::Reasoning(ReasoningEntry { turn: 1, text: text.into(), thinking: false })
 }
 
 /// A result with these outputs.
+#[must_use]
 pub fn result_with(stdout: Bytes, stderr: Bytes) -> EntryBody {
     let stream = |head: Bytes| Some(StreamRecord { bytes: 3, head, tail: None });
     EntryBody::ToolResult(ToolResultEntry {
@@ -53,6 +57,7 @@ pub fn result_with(stdout: Bytes, stderr: Bytes) -> EntryBody {
 }
 
 /// The last entry of a session.
+#[must_use]
 pub fn seal(phase: &str) -> EntryBody {
     EntryBody::Control(ControlEntry {
         event: ControlEvent::Sealed,

@@ -15,6 +15,7 @@ use crate::session::SessionId;
 ///
 /// # Panics
 /// Never.
+#[must_use]
 pub fn record() -> SessionRecord {
     let started_at: Timestamp = "2026-01-28T20:54:48Z".parse().unwrap();
     SessionRecord {
@@ -47,18 +48,29 @@ pub fn record() -> SessionRecord {
 }
 
 /// Its entries in order, each with the milliseconds after the start.
+#[must_use]
 pub fn bodies() -> Vec<(i64, EntryBody)> {
-    let long: String = (1..=40).map(|n| format!("line {n}\n")).collect();
+    let long: String = (1..=40).fold(String::new(), |all, n| all + &format!("line {n}\n"));
     vec![
         (0, incident()),
         (10, control(ControlEvent::Started, "container operator-agent-3a029c12 of image operator-agent:dev")),
         (2100, turn(1)),
         (2100, reasoning("Every write fails, reads work.\nLet me ask Redis what it thinks it is.")),
         (2110, call("toolu_1", "redis-cli -h redis info replication", "see whether Redis is a primary")),
-        (2150, result(5, "toolu_1", CallOutcome::Exited { code: 0 }, 38, text("role:slave\r\nmaster_host:10.255.255.1\r\n"), None)),
+        (
+            2150,
+            result(
+                5,
+                "toolu_1",
+                CallOutcome::Exited { code: 0 },
+                38,
+                text("role:slave\r\nmaster_host:10.255.255.1\r\n"),
+                None,
+            ),
+        ),
         (4000, turn(2)),
         (4001, call("toolu_2", "seq -f 'line %g' 40\nprintf '\\033[2J'", "show much, and try something")),
-        (4050, result(8, "toolu_2", CallOutcome::Exited { code: 3 }, 44, text(&long), hostile())),
+        (4050, result(8, "toolu_2", CallOutcome::Exited { code: 3 }, 44, text(&long), Some(hostile()))),
         (4060, call("toolu_3", "sleep 300", "")),
         (34_060, result(10, "toolu_3", CallOutcome::TimedOut { limit_ms: 30_000 }, 30_004, cut(), None)),
         (34_100, control(ControlEvent::Error, "the model answered 529 (overloaded); asked again after 2s")),
@@ -139,11 +151,11 @@ fn text(text: &str) -> StreamRecord {
 }
 
 /// A clear screen, a title, C1, a bidi override, a fence, NUL, what is not UTF-8; and what has to stay.
-fn hostile() -> Option<StreamRecord> {
+fn hostile() -> StreamRecord {
     let mut raw = "\u{1b}[2J\u{1b}]0;pwned\u{7} \u{9b}31m \u{202e}evil\u{202c} over\rwrite \0 ````` 漢字 e\u{301} \u{1b}[31mred\u{1b}[0m ".as_bytes().to_vec();
     raw.extend([0xff, 0xfe]);
     let head = Bytes::Base64(base64::engine::general_purpose::STANDARD.encode(&raw));
-    Some(StreamRecord { bytes: raw.len() as u64, head, tail: None })
+    StreamRecord { bytes: raw.len() as u64, head, tail: None }
 }
 
 fn cut() -> StreamRecord {

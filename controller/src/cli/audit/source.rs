@@ -10,8 +10,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AuditCliError;
-use crate::audit::remote::{RemoteReader, Transport, chain};
+use crate::audit::remote::{RemoteReader, Transport};
 use crate::audit::{AuditReader, PostgresStore};
+use crate::error::chain;
 
 /// Where to read, and whose Incidents.
 #[derive(Args, Clone, Debug)]
@@ -26,7 +27,13 @@ pub struct SourceArgs {
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
     /// Where Operator runs.
-    #[arg(long, global = true, env = "OPERATOR_NAMESPACE", default_value = "operator-system", value_name = "NAMESPACE")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPERATOR_NAMESPACE",
+        default_value = "operator-system",
+        value_name = "NAMESPACE"
+    )]
     operator_namespace: String,
     /// The audit API, over a port-forward of your own (http://localhost:8081).
     #[arg(long, global = true, env = "OPERATOR_AUDIT_URL", value_name = "URL")]

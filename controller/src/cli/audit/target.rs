@@ -33,7 +33,11 @@ impl Target {
 }
 
 /// All sessions of an Incident, the first attempt first.
-pub(super) async fn sessions_of(source: &Source, namespace: &str, name: &str) -> Result<Vec<SessionRecord>, AuditCliError> {
+pub(super) async fn sessions_of(
+    source: &Source,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<SessionRecord>, AuditCliError> {
     let filter = SessionFilter {
         namespace: Some(namespace.to_owned()),
         incident: Some(name.to_owned()),
@@ -54,8 +58,7 @@ pub(super) async fn no_session(source: &Source, id: &SessionId) -> AuditCliError
 
 /// That the Incident has no session, with those that have.
 pub(super) async fn no_incident(source: &Source, namespace: &str, name: &str) -> AuditCliError {
-    let filter =
-        SessionFilter { namespace: Some(namespace.to_owned()), limit: Some(200), ..SessionFilter::default() };
+    let filter = SessionFilter { namespace: Some(namespace.to_owned()), limit: Some(200), ..SessionFilter::default() };
     let known = source.reader.sessions(&filter).await.unwrap_or_default();
     let known: Vec<String> = known.into_iter().map(|session| session.new.incident_name).collect();
     AuditCliError::NotFound(format!(
@@ -74,10 +77,13 @@ pub(super) async fn must_exist(source: &Source, namespace: &str, name: &str) -> 
             Ok(list) => {
                 let known = list.items.into_iter().filter_map(|incident| incident.metadata.name).collect();
                 let near = near(name, known, "there are");
-                Err(AuditCliError::NotFound(format!("there is no Incident {name:?} in the namespace {namespace:?}{near}")))
+                Err(AuditCliError::NotFound(format!(
+                    "there is no Incident {name:?} in the namespace {namespace:?}{near}"
+                )))
             }
             Err(kube::Error::Api(status)) if status.is_not_found() => Err(AuditCliError::NotFound(
-                "the cluster does not know Incidents: the CRDs of Operator are not installed (chart operator-crds)".into(),
+                "the cluster does not know Incidents: the CRDs of Operator are not installed (chart operator-crds)"
+                    .into(),
             )),
             Err(_) => Ok(()),
         },
@@ -118,7 +124,8 @@ mod tests {
     fn what_is_meant() {
         let id = "2026-01-28T20-54-48-3a029c12";
         assert_eq!(Target::parse(id, "default"), Target::Session(SessionId::from(id.to_owned())));
-        let incident = |namespace: &str, name: &str| Target::Incident { namespace: namespace.into(), name: name.into() };
+        let incident =
+            |namespace: &str, name: &str| Target::Incident { namespace: namespace.into(), name: name.into() };
         assert_eq!(Target::parse("redis", "default"), incident("default", "redis"));
         assert_eq!(Target::parse("demo/redis", "default"), incident("demo", "redis"));
         assert_eq!(Target::parse("inc/redis", "default"), incident("default", "redis"));

@@ -6,8 +6,8 @@ use super::Options;
 use crate::audit::render::style::Style;
 use crate::audit::render::{clean, numbers};
 use crate::audit::{
-    CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome, SessionRecord, StoredEntry, StreamRecord,
-    ToolCallEntry, ToolResultEntry, TurnEntry,
+    CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome, SessionRecord, StoredEntry,
+    StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
 
 /// Lines that are shown of the start of an output, unless all is wanted.
@@ -40,7 +40,8 @@ impl Step {
 /// The entry's lines, or nothing for what only repeats others.
 pub(super) fn render(record: &SessionRecord, entry: &StoredEntry, options: Options) -> String {
     let style = options.style;
-    let Some(mut step) = entry.body().map_or_else(|| Some(unknown(entry, options)), |body| known(&body, options)) else {
+    let Some(mut step) = entry.body().map_or_else(|| Some(unknown(entry, options)), |body| known(&body, options))
+    else {
         return String::new();
     };
     if let Some(summary) = entry.summary.as_deref().filter(|summary| !summary.trim().is_empty()) {
@@ -73,7 +74,8 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
             }
             let mark = if entry.thinking { style.dim("∴ (thinking)") } else { "∴".to_owned() };
             let first = lines.remove(0);
-            Step { first: format!("{mark} {first}"), under: bounded(&lines, options) }
+            let under = bounded(&lines, options).into_iter().map(|line| format!("┆ {line}")).collect();
+            Step { first: format!("{mark} {first}"), under }
         }
         EntryBody::ToolCall(call) => call_step(call, options),
         EntryBody::ToolResult(result) => result_step(result, options),
@@ -91,7 +93,8 @@ fn unknown(entry: &StoredEntry, options: Options) -> Step {
 }
 
 fn turn_step(turn: &TurnEntry, style: Style) -> Step {
-    let mut parts = vec![format!("turn {}", turn.turn), clean::one_line(&turn.model), numbers::duration_ms(turn.duration_ms)];
+    let mut parts =
+        vec![format!("turn {}", turn.turn), clean::one_line(&turn.model), numbers::duration_ms(turn.duration_ms)];
     parts.push(turn.cost.to_string());
     if let Some(reason) = turn.stop_reason.as_deref().filter(|reason| !matches!(*reason, "tool_use" | "end_turn")) {
         parts.push(style.warn(&clean::one_line(reason)));
@@ -106,10 +109,17 @@ fn call_step(call: &ToolCallEntry, options: Options) -> Step {
             let mut lines = all_lines(command.trim_end(), Options { full: true, ..options });
             let first = if lines.is_empty() { String::new() } else { lines.remove(0) };
             let first = format!("{} {}", style.act("$"), style.bold(&first));
-            Step { first, under: lines.into_iter().map(|line| format!("  {}", style.bold(&line))).collect() }
+            Step {
+                first,
+                under: lines.into_iter().map(|line| format!("{} {}", style.act(">"), style.bold(&line))).collect(),
+            }
         }
         None if call.tool == "conclude" => return Step::new(style.dim("the agent asks to conclude")),
-        None => Step::new(format!("{} {}", style.act("tool"), clean::one_line(&call.tool))).under("│", &pretty(&call.input), options),
+        None => Step::new(format!("{} {}", style.act("tool"), clean::one_line(&call.tool))).under(
+            "│",
+            &pretty(&call.input),
+            options,
+        ),
     };
     if let Some(why) = call.reasoning.as_deref().filter(|why| !why.trim().is_empty()) {
         step.under.push(format!("{} {}", style.dim("why:"), clean::one_line(why)));
@@ -123,7 +133,9 @@ pub(in crate::audit::render) fn outcome(outcome: &CallOutcome) -> (String, bool)
         CallOutcome::Exited { code: 0 } => ("exit 0".to_owned(), true),
         CallOutcome::Exited { code } => (format!("exit {code}"), false),
         CallOutcome::Signaled { signal } => (format!("killed by signal {signal}"), false),
-        CallOutcome::TimedOut { limit_ms } => (format!("timed out: killed after {}", numbers::duration_ms(*limit_ms)), false),
+        CallOutcome::TimedOut { limit_ms } => {
+            (format!("timed out: killed after {}", numbers::duration_ms(*limit_ms)), false)
+        }
         CallOutcome::Cancelled => ("killed: the session was cancelled".to_owned(), false),
         CallOutcome::NotStarted { reason } => (format!("not started: {}", clean::one_line(reason)), false),
         CallOutcome::Unknown { reason } => (format!("outcome unknown: {}", clean::one_line(reason)), false),
@@ -136,7 +148,10 @@ fn result_step(result: &ToolResultEntry, options: Options) -> Step {
     let (words, good) = outcome(&result.outcome);
     let painted = if good { style.good(&words) } else { style.bad(&words) };
     let written: u64 = [&result.stdout, &result.stderr].into_iter().flatten().map(|stream| stream.bytes).sum();
-    let mut first = format!("→ {painted} {}", style.dim(&format!("(#{}, {}", result.call, numbers::duration_ms(result.duration_ms))));
+    let mut first = format!(
+        "→ {painted} {}",
+        style.dim(&format!("(#{}, {}", result.call, numbers::duration_ms(result.duration_ms)))
+    );
     if written > 0 {
         first.push_str(&style.dim(&format!(", {}", numbers::bytes(written))));
     }
@@ -196,14 +211,21 @@ fn conclusion_step(conclusion: &ConclusionEntry, options: Options) -> Step {
 
 fn control_step(control: &ControlEntry, options: Options) -> Step {
     let style = options.style;
-    let name = serde_json::to_value(control.event).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+    let name =
+        serde_json::to_value(control.event).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
     let name = match control.event {
         ControlEvent::Error | ControlEvent::SandboxLost => style.bad(&name),
-        ControlEvent::Cancelled | ControlEvent::Budget | ControlEvent::Nudged | ControlEvent::Resumed => style.warn(&name),
+        ControlEvent::Cancelled | ControlEvent::Budget | ControlEvent::Nudged | ControlEvent::Resumed => {
+            style.warn(&name)
+        }
         ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
     };
     let step = Step::new(format!("· {name} {}", clean::one_line(&control.message)));
-    if options.full && !control.details.is_null() { step.under("│", &pretty(&control.details), options) } else { step }
+    if options.full && !control.details.is_null() {
+        step.under("│", &pretty(&control.details), options)
+    } else {
+        step
+    }
 }
 
 fn pretty(data: &Value) -> String {
