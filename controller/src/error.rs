@@ -6,10 +6,10 @@ use std::error::Error;
 /// are left out.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut text = said(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let said = cause.to_string();
+        let said = said(cause);
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);
@@ -17,4 +17,24 @@ pub fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What an error says of itself. The client's API errors repeat themselves as a data structure.
+fn said(error: &dyn Error) -> String {
+    let text = error.to_string();
+    match text.find(" (Status { ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_error_is_one_sentence() {
+        let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(403);
+        assert_eq!(chain(&kube::Error::Api(Box::new(status))), "ApiError: pods is forbidden");
+    }
 }

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{Incident, Subject};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -123,31 +121,31 @@ struct Started {
     subjects_wanted: UnboundedReceiver<ObjectRef<Subject>>,
 }
 
-/// The resources must be defined before they can be watched.
+/// The resources must be defined before they can be watched. Asked of the API server's discovery,
+/// which everybody may read.
 async fn wait_for_definitions(client: &Client, readiness: &Readiness) {
     const WHAT: &str = "definitions";
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let group = format!("{}/{}", crds::GROUP, crds::VERSION);
     let limit = Duration::from_secs(10);
-    for definition in crds::all() {
-        let name = definition.name_any();
-        loop {
-            let why = match tokio::time::timeout(limit, api.get_opt(&name)).await {
-                Ok(Ok(Some(there))) if is_established(&there) => break,
-                Ok(Ok(Some(_))) => format!("{name} is not established yet"),
-                Ok(Ok(None)) => format!("{name} is missing: install the chart operator-crds"),
-                Ok(Err(error)) => format!("{name}: {}", chain(&error)),
-                Err(_) => format!("{name}: the API server does not answer"),
-            };
-            readiness.pending(WHAT, &why);
-            tokio::time::sleep(LOOK).await;
-        }
+    loop {
+        let why = match tokio::time::timeout(limit, client.list_api_group_resources(&group)).await {
+            Ok(Ok(there)) => {
+                let missing = |plural: &String| !there.resources.iter().any(|resource| resource.name == *plural);
+                let missing: Vec<_> = crds::all().into_iter().map(|crd| crd.spec.names.plural).filter(missing).collect();
+                if missing.is_empty() {
+                    return readiness.done(WHAT);
+                }
+                format!("{} of {group} missing: install the chart operator-crds", missing.join(", "))
+            }
+            Ok(Err(kube::Error::Api(error))) if error.is_not_found() => {
+                format!("{group} is not defined: install the chart operator-crds")
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "the API server does not answer".into(),
+        };
+        readiness.pending(WHAT, &why);
+        tokio::time::sleep(LOOK).await;
     }
-    readiness.done(WHAT);
-}
-
-fn is_established(definition: &CustomResourceDefinition) -> bool {
-    let conditions = definition.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|list| list.iter().any(|c| c.type_ == "Established" && c.status == "True"))
 }
 
 /// The schema must be this version's; `operator migrate` makes it so, the controller never does.

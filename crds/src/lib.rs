@@ -21,6 +21,9 @@ pub use subject::{Subject, SubjectSpec, SubjectStatus};
 /// The API group of all resources.
 pub const GROUP: &str = "operator.dev";
 
+/// The version of all resources.
+pub const VERSION: &str = "v1alpha1";
+
 /// All definitions, in the order in which they are to be applied.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
