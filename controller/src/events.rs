@@ -35,8 +35,7 @@ impl Events {
     ) {
         // The API refuses a note beyond 1 kB.
         let note: String = note.chars().take(240).collect();
-        let event =
-            Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
+        let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::warn!(reason, error = crate::error::chain(&error), "an Event could not be published");
         }

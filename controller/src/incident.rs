@@ -70,7 +70,9 @@ pub async fn reconcile(incident: Arc<Incident>, context: Arc<Context>) -> Result
     .await
     .or_else(|error| match error {
         kube::runtime::finalizer::Error::ApplyFailed(error) => Err(error),
-        kube::runtime::finalizer::Error::CleanupFailed(Error::StillThere) => Ok(Action::requeue(Duration::from_millis(500))),
+        kube::runtime::finalizer::Error::CleanupFailed(Error::StillThere) => {
+            Ok(Action::requeue(Duration::from_millis(500)))
+        }
         error => Err(Error::Finalizer(crate::error::chain(&error))),
     })
 }

@@ -47,7 +47,11 @@ impl Default for Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("reconciles", "Reconciles, by the resource's kind", metrics.reconciles.clone());
-        registry.register("reconcile_errors", "Reconciles that failed, by the error's category", metrics.errors.clone());
+        registry.register(
+            "reconcile_errors",
+            "Reconciles that failed, by the error's category",
+            metrics.errors.clone(),
+        );
         registry.register("sessions_running", "Sessions that run", metrics.sessions.clone());
         registry.register("sessions_ended", "Sessions that ended, by phase", metrics.ended.clone());
         registry.register("model_turns", "Model turns of sessions that ended", metrics.turns.clone());

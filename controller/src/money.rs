@@ -42,11 +42,7 @@ impl NanoDollars {
 impl fmt::Display for NanoDollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dollars = self.dollars();
-        if self.0 != 0 && dollars.abs() < 0.01 {
-            write!(f, "${dollars:.4}")
-        } else {
-            write!(f, "${dollars:.2}")
-        }
+        if self.0 != 0 && dollars.abs() < 0.01 { write!(f, "${dollars:.4}") } else { write!(f, "${dollars:.2}") }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{Incident, Subject};
-use kube::runtime::reflector::ObjectRef;
 use kube::Client;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -78,8 +78,7 @@ async fn start(
         .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
     let store = Arc::new(store);
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
-    let model = Anthropic::new(options)
-        .map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
+    let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no Kubernetes cluster: set KUBECONFIG, or run in one: {}", chain(&error)))?;
@@ -131,7 +130,8 @@ async fn wait_for_definitions(client: &Client, readiness: &Readiness) {
         let why = match tokio::time::timeout(limit, client.list_api_group_resources(&group)).await {
             Ok(Ok(there)) => {
                 let missing = |plural: &String| !there.resources.iter().any(|resource| resource.name == *plural);
-                let missing: Vec<_> = crds::all().into_iter().map(|crd| crd.spec.names.plural).filter(missing).collect();
+                let missing: Vec<_> =
+                    crds::all().into_iter().map(|crd| crd.spec.names.plural).filter(missing).collect();
                 if missing.is_empty() {
                     return readiness.done(WHAT);
                 }

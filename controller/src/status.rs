@@ -87,7 +87,9 @@ impl StatusWriter {
         match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
             Ok(_) => Ok(Written::Yes),
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(Written::Gone),
-            Err(source) => Err(StatusError { object: format!("{} {namespace}/{name}", K::kind(&())), source: Box::new(source) }),
+            Err(source) => {
+                Err(StatusError { object: format!("{} {namespace}/{name}", K::kind(&())), source: Box::new(source) })
+            }
         }
     }
 }
@@ -108,7 +110,9 @@ impl Pace {
         self.tokens = (self.tokens + now.duration_since(self.refilled).as_secs_f64() * PER_SECOND).min(PER_SECOND);
         self.refilled = now;
         if urgency == Urgency::Progress {
-            if let Some(since) = self.last.get(uid).map(|last| now.duration_since(*last)).filter(|since| *since < PER_OBJECT) {
+            if let Some(since) =
+                self.last.get(uid).map(|last| now.duration_since(*last)).filter(|since| *since < PER_OBJECT)
+            {
                 return Err(PER_OBJECT - since);
             }
             if self.tokens < 1.0 {

@@ -16,8 +16,8 @@ use super::status::{StatusBuilder, Trouble};
 use super::validate::{Accepted, validate};
 use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::session::task::{self, Work};
 use crate::session::SessionKey;
+use crate::session::task::{self, Work};
 use crate::status::{Urgency, Written};
 
 /// A queued or waiting Incident looks again after this long, should an event be lost.
@@ -111,7 +111,9 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
     let checks = async { tokio::join!(context.audit.ping(), context.sandboxes.preflight(&work.request)) };
     let late = |_| Trouble {
         reason: "EngineUnavailable",
-        message: format!("the audit store or the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"),
+        message: format!(
+            "the audit store or the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"
+        ),
     };
     let (audit, sandbox) = tokio::time::timeout(PREFLIGHT_LIMIT, checks).await.map_err(late)?;
     audit.map_err(|error| Trouble {

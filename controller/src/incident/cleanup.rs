@@ -22,11 +22,8 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(15);
 pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
     let uid = incident.uid().unwrap_or_default();
     let runs = context.engine.cancel_others(&uid, None);
-    let trouble = if runs {
-        Some("its session does not end".to_owned())
-    } else {
-        remove(incident, context).await.err()
-    };
+    let trouble =
+        if runs { Some("its session does not end".to_owned()) } else { remove(incident, context).await.err() };
     if let Some(trouble) = trouble {
         if waited(incident) < PATIENCE {
             return Err(Error::StillThere);

@@ -165,8 +165,13 @@ mod tests {
     #[test]
     fn an_earlier_attempt_is_stopped_first() {
         let again = incident("attempt: 2", "{phase: Running, attempt: 1, sessionId: x}");
-        let known =
-            Known { validated: &accepted(false), view: None, earlier_runs: true, blocked: false, turn: &|| Turn::Start };
+        let known = Known {
+            validated: &accepted(false),
+            view: None,
+            earlier_runs: true,
+            blocked: false,
+            turn: &|| Turn::Start,
+        };
         assert_eq!(plan(&again, known), Plan::StopEarlier);
     }
 }

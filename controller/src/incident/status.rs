@@ -118,13 +118,13 @@ impl StatusBuilder {
         status.started_at = view.started_at.map(whole_seconds).or(status.started_at.take());
         status.turns = Some(progress.turns);
         status.commands = Some(progress.commands);
-        status.tokens =
-            Some(Tokens { input: progress.input_tokens, output: progress.output_tokens, cached: progress.cached_tokens });
-        status.cost = Some(if progress.cost_known || progress.turns == 0 {
-            progress.cost.to_string()
-        } else {
-            "unknown".into()
+        status.tokens = Some(Tokens {
+            input: progress.input_tokens,
+            output: progress.output_tokens,
+            cached: progress.cached_tokens,
         });
+        status.cost =
+            Some(if progress.cost_known || progress.turns == 0 { progress.cost.to_string() } else { "unknown".into() });
         if !progress.recent.is_empty() {
             let line = |line: &crate::agent::ProgressLine| RecentEntry {
                 seq: line.seq,
@@ -139,7 +139,9 @@ impl StatusBuilder {
     fn running(&mut self, view: &SessionView) {
         let ready = match (&view.container, &view.sandbox_trouble) {
             (_, Some((reason, message))) => (ConditionStatus::False, *reason, message.as_str()),
-            (Some(_), None) => (ConditionStatus::True, "ContainerRunning", "the agent's container stands beside the subject"),
+            (Some(_), None) => {
+                (ConditionStatus::True, "ContainerRunning", "the agent's container stands beside the subject")
+            }
             (None, None) => (ConditionStatus::Unknown, "ContainerStarting", "the agent's container is being made"),
         };
         self.condition("SessionReady", ready.0, ready.1, ready.2);
@@ -167,7 +169,12 @@ impl StatusBuilder {
             _ => (ConditionStatus::False, "the agent came to no conclusion"),
         };
         self.condition("Concluded", concluded, &end.reason, said);
-        self.condition("SessionReady", ConditionStatus::False, "SessionEnded", "the session is over and its container removed");
+        self.condition(
+            "SessionReady",
+            ConditionStatus::False,
+            "SessionEnded",
+            "the session is over and its container removed",
+        );
         if end.phase == IncidentPhase::Concluded {
             let unproven = "the Subject declares no invariants, so nothing could prove what the agent says";
             self.condition("Verified", ConditionStatus::Unknown, "NoInvariants", unproven);

@@ -172,7 +172,10 @@ mod tests {
         assert_eq!(accepted.budgets.turns, 10);
         assert_eq!(accepted.budgets.cost, Some(NanoDollars::from_dollars(1.5)));
         assert_eq!(accepted.budgets.wall_time_seconds, 120);
-        assert_eq!((accepted.budgets.command_timeout_seconds, accepted.budgets.command_timeout_cap_seconds), (900, 900));
+        assert_eq!(
+            (accepted.budgets.command_timeout_seconds, accepted.budgets.command_timeout_cap_seconds),
+            (900, 900)
+        );
     }
 
     #[test]

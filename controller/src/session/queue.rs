@@ -80,12 +80,7 @@ mod tests {
     use super::*;
 
     fn waiting(uid: &str, subject: &str, severity: Severity, second: i64) -> Waiting {
-        Waiting {
-            uid: uid.into(),
-            subject: subject.into(),
-            severity,
-            created: Timestamp::from_second(second).unwrap(),
-        }
+        Waiting { uid: uid.into(), subject: subject.into(), severity, created: Timestamp::from_second(second).unwrap() }
     }
 
     #[test]
@@ -114,9 +109,6 @@ mod tests {
     fn two_of_the_same_subject_start_one_after_the_other() {
         let list = [waiting("one", "a", Severity::Error, 1), waiting("two", "a", Severity::Error, 2)];
         assert_eq!(decide("one", &list, &HashSet::new(), 0, 4), Turn::Start);
-        assert_eq!(
-            decide("two", &list, &HashSet::new(), 0, 4),
-            Turn::Wait { position: 1, why: Why::SubjectBusy }
-        );
+        assert_eq!(decide("two", &list, &HashSet::new(), 0, 4), Turn::Wait { position: 1, why: Why::SubjectBusy });
     }
 }

@@ -40,7 +40,9 @@ async fn once(context: &Context) {
         tracing::info!(session = %leftover.session, container = leftover.name, "removing what a session left");
         match tokio::time::timeout(LIMIT, context.sandboxes.remove(&leftover.session)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(container = leftover.name, error = crate::error::chain(&error), "could not be removed"),
+            Ok(Err(error)) => {
+                tracing::warn!(container = leftover.name, error = crate::error::chain(&error), "could not be removed")
+            }
             Err(_) => tracing::warn!(container = leftover.name, "was not removed in time"),
         }
     }

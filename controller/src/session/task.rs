@@ -224,9 +224,7 @@ async fn take_over(context: &Arc<Context>, record: &SessionRecord, view: &watch:
                    raise spec.attempt to try again";
     let end = failed("Interrupted", message);
     let recorder = Recorder::new(context.audit.clone(), record, CancellationToken::new());
-    let event = |event, details| {
-        EntryBody::Control(ControlEntry { event, message: message.into(), details })
-    };
+    let event = |event, details| EntryBody::Control(ControlEntry { event, message: message.into(), details });
     let sealed = serde_json::json!({"phase": end.phase.as_str(), "reason": end.reason});
     for body in [event(ControlEvent::Error, serde_json::Value::Null), event(ControlEvent::Sealed, sealed)] {
         if let Err(error) = recorder.record_within(body, LAST_WORDS).await {
@@ -295,8 +293,12 @@ async fn finish(context: &Arc<Context>, record: &SessionRecord, progress: &Progr
     let container = async {
         match tokio::time::timeout(REMOVE_LIMIT, context.sandboxes.remove(id)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(session = %id, error = crate::error::chain(&error), "the container stays until the next sweep"),
-            Err(_) => tracing::warn!(session = %id, "the engine did not remove the container in time; it stays until the next sweep"),
+            Ok(Err(error)) => {
+                tracing::warn!(session = %id, error = crate::error::chain(&error), "the container stays until the next sweep")
+            }
+            Err(_) => {
+                tracing::warn!(session = %id, "the engine did not remove the container in time; it stays until the next sweep")
+            }
         }
     };
     tokio::join!(row, container);
