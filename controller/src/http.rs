@@ -73,8 +73,8 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     if pending.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
     }
-    let lines = pending.iter().map(|(what, why)| format!("{what}: {why}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines)
+    let lines: Vec<String> = pending.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n")
 }
 
 async fn text(State(shared): State<Shared>) -> impl IntoResponse {

@@ -78,6 +78,7 @@ pub async fn reconcile(incident: Arc<Incident>, context: Arc<Context>) -> Result
 }
 
 /// What to do after an error: the controller's stream reports it once, here only the time is set.
+#[must_use]
 pub fn error_policy(_: Arc<Incident>, _: &Error, _: Arc<Context>) -> Action {
     Action::requeue(Duration::from_secs(5))
 }

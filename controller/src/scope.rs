@@ -174,9 +174,8 @@ async fn report<K, E>(
     while let Some(result) = results.next().await {
         Metrics::count(&context.metrics.reconciles, kind);
         match result {
-            Ok(_) => {}
             // A deleted object's last requeue finds nothing.
-            Err(Error::ObjectNotFound(_)) => {}
+            Ok(_) | Err(Error::ObjectNotFound(_)) => {}
             Err(Error::ReconcilerFailed(error, object)) => {
                 Metrics::count(&context.metrics.errors, category(&error));
                 tracing::warn!(%object, error = chain(&error), "reconcile failed; trying again");

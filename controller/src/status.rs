@@ -113,7 +113,7 @@ impl Pace {
             if let Some(since) =
                 self.last.get(uid).map(|last| now.duration_since(*last)).filter(|since| *since < PER_OBJECT)
             {
-                return Err(PER_OBJECT - since);
+                return Err(PER_OBJECT.saturating_sub(since));
             }
             if self.tokens < 1.0 {
                 return Err(Duration::from_secs_f64((1.0 - self.tokens) / PER_SECOND));

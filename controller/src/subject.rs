@@ -67,6 +67,7 @@ fn status(subject: &Subject, open: usize, now: Timestamp) -> SubjectStatus {
 }
 
 /// What to do after an error.
+#[must_use]
 pub fn error_policy(_: Arc<Subject>, _: &StatusError, _: Arc<Context>) -> Action {
     Action::requeue(Duration::from_secs(5))
 }

@@ -1,5 +1,8 @@
 //! The sandbox on a real engine: made, used, lost, removed.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 #[path = "sandbox_support/engine.rs"]
 mod engine;
 

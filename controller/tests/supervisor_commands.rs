@@ -1,5 +1,8 @@
 //! Commands through a real supervisor process: how they end, what they leave, what they print.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 #[path = "sandbox_support/local.rs"]
 mod local;
 
@@ -225,8 +228,8 @@ async fn output_is_seen_while_the_command_runs() {
     let stream = local.stream().await;
     let (live, mut chunks) = mpsc::channel::<OutputChunk>(16);
     let file = local.work().join("go");
-    let line = format!("echo one; until [ -e {} ]; do sleep 0.02; done; echo two", file.display());
-    let watched = controller::sandbox::Command { live: Some(live), ..command(1, &line) };
+    let script = format!("echo one; until [ -e {} ]; do sleep 0.02; done; echo two", file.display());
+    let watched = controller::sandbox::Command { live: Some(live), ..command(1, &script) };
     let (result, ()) = tokio::join!(stream.run(&watched), async {
         assert_eq!(chunks.recv().await.unwrap().data, b"one\n");
         std::fs::write(&file, "").unwrap();

@@ -1,5 +1,8 @@
 //! The protocol against a real supervisor process: once only, whatever becomes of the stream.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 #[path = "sandbox_support/local.rs"]
 mod local;
 

@@ -200,7 +200,7 @@ mod tests {
     fn a_turn_is_made_shorter_before_it_is_refused() {
         let budgets = Budgets { cost: Some(NanoDollars::from_dollars(0.2)), ..Budgets::default() };
         let Plan::Turn { max_tokens } = budgets.plan(&spent(1, 0, 0, 2000), &PRICE) else { panic!() };
-        assert!(max_tokens < 16_000 && max_tokens >= LEAST_TOKENS, "{max_tokens}");
+        assert!((LEAST_TOKENS..16_000).contains(&max_tokens), "{max_tokens}");
     }
 
     proptest! {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::entry::ConclusionEntry;
+use crate::audit::entry::{ConclusionEntry, Outcome};
 
 /// The end of a session. `reason` is a CamelCase word, as a condition has it; `message` is for
 /// people.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionEnd {
-    /// The agent concluded. Whether it is right is for the verification to say.
+    /// The agent concluded. Whether it is right is for the verification to say; that the fault is
+    /// *not* gone is believed at once, and a person is needed (`Escalated`, `Unresolved`).
     Concluded(ConclusionEntry),
     /// A person is needed.
     Escalated {
@@ -64,6 +65,7 @@ impl SessionEnd {
     #[must_use]
     pub fn phase(&self) -> &'static str {
         match self {
+            Self::Concluded(conclusion) if conclusion.outcome == Outcome::Unresolved => "Escalated",
             Self::Concluded(_) => "Concluded",
             Self::Escalated { .. } => "Escalated",
             Self::Failed { .. } => "Failed",
@@ -75,6 +77,7 @@ impl SessionEnd {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
+            Self::Concluded(conclusion) if conclusion.outcome == Outcome::Unresolved => "Unresolved",
             Self::Concluded(_) => "Concluded",
             Self::Escalated { reason, .. } | Self::Failed { reason, .. } => reason,
             Self::Cancelled { .. } => "Cancelled",

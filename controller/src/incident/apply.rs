@@ -21,7 +21,7 @@ use crate::session::task::{self, Work};
 use crate::status::{Urgency, Written};
 
 /// A queued or waiting Incident looks again after this long, should an event be lost.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// After a start that failed for want of the engine, the project or the image.
 const RETRY_START: Duration = Duration::from_secs(10);
 /// How long the checks before a start may take together.

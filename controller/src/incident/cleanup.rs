@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::session::SessionId;
 
 /// After this long the Incident goes, and what is left on the engine is swept by its label later.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long one try to remove the container may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(15);
 

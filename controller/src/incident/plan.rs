@@ -113,6 +113,7 @@ mod tests {
         serde_saphyr::from_str(&yaml).unwrap()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // as the plan is given it
     fn accepted(suspended: bool) -> Result<Accepted, Rejected> {
         Ok(Accepted {
             subject: "ns/s".into(),

@@ -47,6 +47,7 @@ pub enum Why {
 /// `busy` holds the Subjects that have a session, `limit` is the number of sessions that may run,
 /// of which `running` do.
 #[must_use]
+#[allow(clippy::implicit_hasher)] // one caller, one hasher
 pub fn decide(me: &str, waiting: &[Waiting], busy: &HashSet<String>, running: usize, limit: usize) -> Turn {
     let mut order: Vec<&Waiting> = waiting.iter().collect();
     order.sort_by(|a, b| (a.severity, a.created, &a.uid).cmp(&(b.severity, b.created, &b.uid)));

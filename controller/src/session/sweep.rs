@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 
 /// Between two sweeps.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// How long one removal may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -41,7 +41,7 @@ async fn once(context: &Context) {
         match tokio::time::timeout(LIMIT, context.sandboxes.remove(&leftover.session)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(container = leftover.name, error = crate::error::chain(&error), "could not be removed")
+                tracing::warn!(container = leftover.name, error = crate::error::chain(&error), "could not be removed");
             }
             Err(_) => tracing::warn!(container = leftover.name, "was not removed in time"),
         }

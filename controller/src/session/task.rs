@@ -28,7 +28,7 @@ use crate::incident::validate::Accepted;
 use crate::sandbox::{Sandbox, SandboxError, SandboxPlan, SandboxRequest};
 
 /// Over the session's wall time, after which the supervisor ends by itself.
-const WALL_GRACE: Duration = Duration::from_secs(300);
+const WALL_GRACE: Duration = Duration::from_mins(5);
 /// Between two tries to reach the audit store.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the last words of a session wait for the audit store.
@@ -294,10 +294,10 @@ async fn finish(context: &Arc<Context>, record: &SessionRecord, progress: &Progr
         match tokio::time::timeout(REMOVE_LIMIT, context.sandboxes.remove(id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(session = %id, error = crate::error::chain(&error), "the container stays until the next sweep")
+                tracing::warn!(session = %id, error = crate::error::chain(&error), "the container stays until the next sweep");
             }
             Err(_) => {
-                tracing::warn!(session = %id, "the engine did not remove the container in time; it stays until the next sweep")
+                tracing::warn!(session = %id, "the engine did not remove the container in time; it stays until the next sweep");
             }
         }
     };
@@ -327,8 +327,8 @@ async fn mirror(
     mut progress: watch::Receiver<Progress>,
     view: watch::Sender<SessionView>,
 ) {
-    let mut row = tokio::time::interval(ROW_PACE);
-    row.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pace = tokio::time::interval(ROW_PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stale = true;
     loop {
         tokio::select! {
@@ -340,11 +340,11 @@ async fn mirror(
                 view.send_modify(|view| view.progress = now);
                 stale = true;
             }
-            _ = row.tick(), if stale => {
+            _ = pace.tick(), if stale => {
                 stale = false;
-                let state = state_of(&progress.borrow().clone());
+                let row = state_of(&progress.borrow().clone());
                 // Listings only: the next tick or the end of the session sets it right.
-                if let Err(error) = context.audit.update_session(&record.new.id, &state).await {
+                if let Err(error) = context.audit.update_session(&record.new.id, &row).await {
                     tracing::debug!(session = %record.new.id, error = crate::error::chain(&error), "the session's row lags");
                 }
             }

@@ -1,5 +1,7 @@
 //! A throwaway subject and a small image on the real engine.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 #![allow(unreachable_pub)]
 
 use std::process::{Command, Output};
@@ -38,8 +40,8 @@ pub fn image() -> &'static str {
         std::fs::write(dir.path().join("Dockerfile"), lines).unwrap();
         let mut build = Command::new("docker");
         build.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "-t", "operator-agent-test:sandbox"]).arg(dir.path());
-        let built = build.output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let done = build.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     });
     "operator-agent-test:sandbox"
 }

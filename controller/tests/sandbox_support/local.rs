@@ -1,5 +1,7 @@
 //! A supervisor as a process of this machine, and ways to talk to it.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
 use std::os::unix::fs::PermissionsExt;

@@ -114,7 +114,7 @@ mod tests {
                 project: "shop".into(),
                 image: "agent:dev".into(),
                 limits: ContainerLimits::default(),
-                wall_limit: Duration::from_secs(1800),
+                wall_limit: Duration::from_mins(30),
             },
             image_id: "sha256:1".into(),
             networks: vec![NetworkRef { id: "n1".into(), name: "shop_default".into() }],

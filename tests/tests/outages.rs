@@ -1,0 +1,53 @@
+//! The plug is pulled: the database goes, the controller is killed. In a file of its own, because
+//! other tests cannot run beside these.
+
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use operator_tests::{Cluster, TempNamespace, condition, containers_of, operator, phase, run, wait_until};
+use serde_json::json;
+
+const SOON: Duration = Duration::from_mins(1);
+const LATER: Duration = Duration::from_mins(3);
+
+fn kubectl(arguments: &[&str]) -> String {
+    run("kubectl", &[&["--namespace", "operator-system"], arguments].concat())
+}
+
+async fn start_busy(namespace: &TempNamespace, name: &str) -> String {
+    namespace.incident(name, "limiter", json!({"agent": {"model": "offline-sleeper"}})).await;
+    let running = namespace
+        .wait(name, "running a command", LATER, |i| {
+            i.status.as_ref().is_some_and(|s| s.commands == Some(1) && s.container.is_some())
+        })
+        .await;
+    running.status.unwrap().session_id.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_runs_without_the_database_and_a_killed_controller_leaves_nothing() {
+    let namespace = Cluster::connect().await.namespace("outage").await;
+    namespace.subject("limiter", "ratelimiter").await;
+
+    // The controller is killed in the middle of a session: the next one puts that on record.
+    let session = start_busy(&namespace, "interrupted").await;
+    kubectl(&["delete", "pod", "--force", "--grace-period=0", "--selector", "app.kubernetes.io/component=controller"]);
+    let failed = namespace.wait("interrupted", "failed", LATER, |i| phase(i) == "Failed").await;
+    assert!(failed.status.unwrap().message.unwrap().contains("attempt"));
+    wait_until("the container is gone", SOON, || async { containers_of(&session).is_empty() }).await;
+    let trail = operator(&["audit", "show", &session]);
+    assert!(trail.contains("Interrupted"), "{trail}");
+
+    // Without the database no session begins; when it is back, it does.
+    kubectl(&["scale", "statefulset/operator-postgres", "--replicas=0"]);
+    kubectl(&["wait", "--for=delete", "pod/operator-postgres-0", "--timeout=60s"]);
+    namespace.incident("waits", "limiter", json!({"agent": {"model": "offline-sleeper"}})).await;
+    let waits =
+        namespace.wait("waits", "waiting", SOON, |i| condition(i, "SessionReady").1 == "AuditUnavailable").await;
+    assert_eq!((phase(&waits), waits.status.unwrap().session_id), ("Pending", None));
+    kubectl(&["scale", "statefulset/operator-postgres", "--replicas=1"]);
+    namespace.wait("waits", "running", LATER, |i| phase(i) == "Running").await;
+    namespace.remove().await;
+}
