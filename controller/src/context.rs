@@ -104,7 +104,7 @@ impl Context {
         if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() {
             return None;
         }
-        let neighbours = crate::incident::dereference::dereference(incident, self);
+        let neighbours = crate::incident::dereference::cached(incident, self);
         let accepted = crate::incident::validate::validate(incident, &neighbours, &self.defaults).ok()?;
         if accepted.suspended {
             return None;

@@ -29,6 +29,9 @@ pub enum Error {
     /// The status could not be written.
     #[error("the status could not be written")]
     Status(#[from] StatusError),
+    /// The API server could not be read.
+    #[error("the Subject could not be read")]
+    Dereference(#[source] Box<kube::Error>),
     /// The finalizer could not be set or removed.
     #[error("the finalizer: {0}")]
     Finalizer(String),
@@ -43,9 +46,16 @@ impl Error {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
+            Self::Dereference(_) => "dereference",
             Self::Finalizer(_) => "finalizer",
             Self::StillThere => "still_there",
         }
+    }
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Dereference(Box::new(error))
     }
 }
 

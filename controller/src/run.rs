@@ -100,7 +100,7 @@ async fn start(
         subjects_changed,
         engine,
         audit: store.clone(),
-        sandboxes: Arc::new(sandboxes),
+        sandboxes: Arc::new(sandboxes.clone()),
         model: Arc::new(model),
         summary_model: Some(args.summary_model.clone()).filter(|name| !name.is_empty()),
         status: StatusWriter::new(client.clone()),
@@ -108,7 +108,7 @@ async fn start(
         metrics,
         client,
     };
-    Ok(Started { context: Arc::new(context), scopes, store, incidents_changed, subjects_wanted })
+    Ok(Started { context: Arc::new(context), scopes, store, docker: sandboxes, incidents_changed, subjects_wanted })
 }
 
 /// Everything connected, nothing running yet.
@@ -116,6 +116,7 @@ struct Started {
     context: Arc<Context>,
     scopes: Scopes,
     store: Arc<PostgresStore>,
+    docker: DockerProvider,
     incidents_changed: UnboundedReceiver<ObjectRef<Incident>>,
     subjects_wanted: UnboundedReceiver<ObjectRef<Subject>>,
 }
@@ -170,12 +171,20 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
 
 /// Runs the controllers until `stop`.
 async fn control(started: Started, readiness: &Readiness, stop: &CancellationToken) -> Arc<Context> {
-    let Started { context, scopes, incidents_changed, subjects_wanted, .. } = started;
+    let Started { context, scopes, docker, incidents_changed, subjects_wanted, .. } = started;
     let mut running = JoinSet::new();
     let (incidents, subjects) = scopes.run(&context, stop, &mut running);
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));
     running.spawn(sweep::run(context.clone(), stop.clone()));
+    // Our containers leave the networks of a project that goes, so that it can go.
+    let gone = stop.clone();
+    running.spawn(async move {
+        tokio::select! {
+            () = docker.watch_projects() => {}
+            () = gone.cancelled() => {}
+        }
+    });
     readiness.done("start");
     tracing::info!("ready");
     while running.join_next().await.is_some() {}

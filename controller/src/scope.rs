@@ -107,26 +107,11 @@ impl Scopes {
             let (send_subject, subjects) = unbounded_channel();
             to_incidents.push((scope.namespace.clone(), send_incident));
             to_subjects.push((scope.namespace, send_subject));
-            // What an Incident waits for is looked up in the Subjects' caches, so these come first.
-            let ready: Vec<_> = context.subjects.0.clone();
             let incidents = scope
                 .incidents
                 .reconcile_on(UnboundedReceiverStream::new(incidents))
                 .graceful_shutdown_on(stop.clone().cancelled_owned())
-                .run(
-                    move |object, context| {
-                        let ready = ready.clone();
-                        async move {
-                            for store in &ready {
-                                // An error means that the watch has ended, which is the shutdown.
-                                let _ = store.wait_until_ready().await;
-                            }
-                            incident::reconcile(object, context).await
-                        }
-                    },
-                    incident::error_policy,
-                    context.clone(),
-                );
+                .run(incident::reconcile, incident::error_policy, context.clone());
             tasks.spawn(report("Incident", context.clone(), incidents, incident::Error::category));
             let subjects = scope
                 .subjects

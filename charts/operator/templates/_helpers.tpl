@@ -36,7 +36,7 @@ operator.dev/installation: {{ $.Release.Name }}
 
 {{/* The key: given, or the word that the offline model is happy with. Empty: no Secret is made. */}}
 {{- define "operator.apiKey" -}}
-{{- if .Values.model.apiKey }}{{ .Values.model.apiKey }}{{ else if .Values.offlineModel.enabled }}offline{{ end }}
+{{- if .Values.model.apiKey }}{{ .Values.model.apiKey }}{{ else if .Values.offlineModel.enabled }}no-key-is-needed{{ end }}
 {{- end }}
 
 {{- define "operator.modelName" -}}

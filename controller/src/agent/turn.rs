@@ -175,7 +175,6 @@ impl Session {
         self.progress.send_modify(|progress| {
             progress.turns = turn;
             progress.cost += cost;
-            progress.cached_tokens = progress.cached_tokens.saturating_add(whole(message.usage.cache_read));
             progress.input_tokens = progress.input_tokens.saturating_add(whole(message.usage.total_input()));
             progress.cached_tokens = progress.cached_tokens.saturating_add(whole(message.usage.cache_read));
             progress.output_tokens = progress.output_tokens.saturating_add(whole(message.usage.output));

@@ -24,13 +24,13 @@ use crate::status::{Urgency, Written};
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// After a start that failed for want of the engine, the project or the image.
 const RETRY_START: Duration = Duration::from_secs(10);
-/// How long the checks before a start may take together.
-const PREFLIGHT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the engine may take to say what it has; a missing image is pulled meanwhile.
+const PREFLIGHT_LIMIT: Duration = Duration::from_secs(90);
 
 /// Reconciles an Incident that is not being deleted.
 pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
     let key = SessionKey { uid: incident.uid().unwrap_or_default(), attempt: incident.spec.attempt };
-    let neighbours = dereference(incident, context);
+    let neighbours = dereference(incident, context).await?;
     let validated = validate(incident, &neighbours, &context.defaults);
     let known = Known {
         validated: &validated,
@@ -108,19 +108,17 @@ async fn start(
 
 /// Whether the audit store and the engine are there, and what the engine has of the subject.
 async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::SandboxPlan, Trouble> {
-    let checks = async { tokio::join!(context.audit.ping(), context.sandboxes.preflight(&work.request)) };
-    let late = |_| Trouble {
-        reason: "EngineUnavailable",
-        message: format!(
-            "the audit store or the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"
-        ),
-    };
-    let (audit, sandbox) = tokio::time::timeout(PREFLIGHT_LIMIT, checks).await.map_err(late)?;
+    let sandbox = tokio::time::timeout(PREFLIGHT_LIMIT, context.sandboxes.preflight(&work.request));
+    let (audit, sandbox) = tokio::join!(context.audit.ping(), sandbox);
     audit.map_err(|error| Trouble {
         reason: "AuditUnavailable",
         message: format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(&error)),
     })?;
-    sandbox.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
+    let late = |_| Trouble {
+        reason: "EngineUnavailable",
+        message: format!("the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"),
+    };
+    sandbox.map_err(late)?.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
 }
 
 /// Takes over the session of an earlier controller.

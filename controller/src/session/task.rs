@@ -178,7 +178,7 @@ async fn begin(
                 return Ok(record);
             }
             Err(error) if error.is_transient() => error,
-            Err(error) => return Err(failed(error.category(), &crate::error::chain(&error))),
+            Err(error) => return Err(failed("AuditRefused", &crate::error::chain(&error))),
         };
         tokio::select! {
             () = cancel.cancelled() => {
