@@ -35,11 +35,15 @@ use tokio_util::sync::CancellationToken;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const COMMANDS: u32 = 20;
+/// Each course is played so often, in turns with the others; the middle one counts.
+const ROUNDS: usize = 3;
+const SMALL: &str = "offline-summary";
+/// The output is long enough to be given to the small model.
 const SCRIPT: &str = r#"
 rules:
   - name: work
     when: {turn: {max: 19}}
-    answer: {text: I look., tools: [{name: shell, input: {command: "echo x", reasoning: to see}}]}
+    answer: {text: I look., tools: [{name: shell, input: {command: "echo {1..400}", reasoning: to see}}]}
   - name: end
     answer: {tools: [{name: conclude, input: {outcome: resolved, root_cause: c, summary: s, evidence: []}}]}
 "#;
@@ -73,7 +77,7 @@ async fn main() -> Outcome<()> {
 }
 
 fn fake() -> Arc<dyn SandboxProvider> {
-    Arc::new(FakeProvider::new(|_| CommandResult::exited(0, "x\n", "")))
+    Arc::new(FakeProvider::new(|_| CommandResult::exited(0, &"1234 ".repeat(300), "")))
 }
 
 /// An engine that has the image, and a throwaway network on it.
@@ -88,11 +92,23 @@ impl Engine {
         let docker = Docker::connect_with_host(&host)?;
         docker.inspect_image(image).await?;
         let provider = DockerProvider::connect(&host, project)?;
-        let labels = [(names::COMPOSE_PROJECT.to_owned(), project.to_owned())];
+        // The second one lets `make down` find what a run that was cut off left.
+        let labels = [names::COMPOSE_PROJECT, names::INSTALLATION].map(|label| (label.to_owned(), project.to_owned()));
         let network = NetworkCreateRequest { name: project.into(), labels: Some(labels.into()), ..Default::default() };
         docker.create_network(network).await?;
         Ok(Self { docker, provider })
     }
+}
+
+/// How an incident is played.
+#[derive(Clone, Copy)]
+struct Course {
+    /// What a turn takes.
+    delay_ms: u64,
+    /// What a summary takes, if there are any.
+    small_ms: Option<u64>,
+    /// Whether the container is made before the clock starts.
+    standing: bool,
 }
 
 struct Rig {
@@ -104,18 +120,34 @@ struct Rig {
 
 impl Rig {
     async fn measure(&self) -> Outcome<Value> {
+        const WITH: Course = Course { delay_ms: 0, small_ms: Some(0), standing: true };
+        let courses = [
+            ("model_300_ms", Course { delay_ms: 300, small_ms: Some(150), standing: false }),
+            ("model_300_ms_standing", Course { delay_ms: 300, small_ms: Some(150), standing: true }),
+            ("model_at_once", Course { small_ms: None, ..WITH }),
+            ("model_at_once_summaries", WITH),
+            ("model_at_once_new_container", Course { small_ms: None, standing: false, ..WITH }),
+        ];
         // The first ever opens connections and fills caches that the controller has open and full.
-        self.session(0, 0, true).await?;
-        Ok(json!({
-            "model_300_ms": self.session(300, 150, false).await?,
-            "model_300_ms_standing": self.session(300, 150, true).await?,
-            "model_at_once": self.session(0, 0, true).await?,
-            "model_at_once_new_container": self.session(0, 0, false).await?,
-        }))
+        self.session(WITH).await?;
+        let mut rounds: [Vec<Value>; 5] = Default::default();
+        for _ in 0..ROUNDS {
+            for (results, (_, course)) in rounds.iter_mut().zip(courses) {
+                results.push(self.session(course).await?);
+            }
+        }
+        let mut figures = json!({"rounds": ROUNDS});
+        for (mut results, (name, _)) in rounds.into_iter().zip(courses) {
+            results.sort_by(|a, b| a["ratio"].as_f64().unwrap_or(0.0).total_cmp(&b["ratio"].as_f64().unwrap_or(0.0)));
+            // The one in the middle, whole, so that its figures belong together.
+            figures[name] = results.swap_remove(ROUNDS / 2);
+        }
+        Ok(figures)
     }
 
-    /// Plays the incident once. With `standing` the container is made before the clock starts.
-    async fn session(&self, delay_ms: u64, summary_delay_ms: u64, standing: bool) -> Outcome<Value> {
+    /// Plays the incident once.
+    async fn session(&self, Course { delay_ms, small_ms, standing }: Course) -> Outcome<Value> {
+        let summary_delay_ms = small_ms.unwrap_or(0);
         let options = Options { delay_ms: Some(delay_ms), summary_delay_ms, ..Options::default() };
         let server = Server::start(ScriptSet::new().with("bench", SCRIPT)?, options).await?;
         let mut options = AnthropicOptions::new(server.url(), None);
@@ -143,13 +175,14 @@ impl Rig {
         let deps = AgentDeps {
             recorder: Arc::new(Recorder::new(store.clone(), &record, CancellationToken::new())),
             model,
-            summariser: Some(Summariser { model: small, name: "offline-summary".into(), store }),
+            summariser: small_ms.map(|_| Summariser { model: small, name: SMALL.into(), store }),
             sandbox: Arc::new(source),
             progress,
         };
         let begun = Instant::now();
         let end = agent::run(deps, input(&id), CancellationToken::new()).await;
         let wall = begun.elapsed();
+        let summaries = server.requests().iter().filter(|request| request.body["model"] == SMALL).count();
         self.provider.remove(&id).await?;
         server.shutdown().await;
 
@@ -162,6 +195,7 @@ impl Rig {
         Ok(json!({
             "wall_ms": millis(wall),
             "turns": progress.turns,
+            "summaries": summaries,
             "turns_ms": millis(turns),
             "commands_ms": millis(commands),
             "container_ms": millis(open),
