@@ -26,7 +26,8 @@ async fn main() -> Outcome<()> {
 
     let session = SessionId::new(jiff::Timestamp::now());
     let project = format!("bench-{session}").to_lowercase();
-    let labels = [(names::COMPOSE_PROJECT.to_owned(), project.clone())];
+    // The second one lets `make down` find what a run that was cut off left.
+    let labels = [names::COMPOSE_PROJECT, names::INSTALLATION].map(|label| (label.to_owned(), project.clone()));
     let network = NetworkCreateRequest { name: project.clone(), labels: Some(labels.into()), ..Default::default() };
     docker.create_network(network).await?;
     let provider = DockerProvider::connect(&host, &format!("bench-{session}"))?;

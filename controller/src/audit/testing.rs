@@ -33,6 +33,7 @@ pub struct TestServer {
     programs: PathBuf,
     port: u16,
     user: Option<(u32, u32)>,
+    durable: bool,
     /// Waits for the end of this process, then removes the server.
     cleaner: Child,
 }
@@ -74,6 +75,19 @@ impl TestServer {
     /// When Postgres is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// The same, but a commit waits for the disk, as on a real server: for measuring.
+    ///
+    /// # Panics
+    /// When Postgres is not installed or does not start.
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(durable: bool) -> Self {
         let programs = find_programs();
         let directory = std::env::temp_dir().join(format!("operator-postgres-{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&directory).expect("a directory for temporary files");
@@ -82,7 +96,7 @@ impl TestServer {
             chown(&directory, Some(uid), Some(gid)).expect("chown of the server's directory");
         }
         let cleaner = start_cleaner(&directory, &programs, user);
-        let mut server = Self { directory, programs, port: 0, user, cleaner };
+        let mut server = Self { directory, programs, port: 0, user, durable, cleaner };
         let password = server.directory.join("password");
         std::fs::write(&password, PASSWORD).expect("the password's file");
         let mut initdb = server.command("initdb");
@@ -159,10 +173,11 @@ impl TestServer {
 
     fn try_to_start(&self) -> bool {
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c fsync=off \
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c fsync={} \
              -c max_connections=200 -c shared_buffers=32MB",
             self.port,
-            self.directory.display()
+            self.directory.display(),
+            if self.durable { "on" } else { "off" }
         );
         let mut start = self.command("pg_ctl");
         start.args(["start", "-w", "-t", "30", "-o", &options, "-l"]).arg(self.directory.join("log"));
