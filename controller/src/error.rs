@@ -35,6 +35,7 @@ mod tests {
     #[test]
     fn an_api_error_is_one_sentence() {
         let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(403);
-        assert_eq!(chain(&kube::Error::Api(Box::new(status))), "ApiError: pods is forbidden");
+        let said = chain(&kube::Error::Api(Box::new(status)));
+        assert_eq!(said, "ApiError: pods is forbidden: Forbidden");
     }
 }
