@@ -7,6 +7,8 @@ mod ends;
 mod faults;
 #[path = "agent_loop/order.rs"]
 mod order;
+#[path = "agent_loop/postgres.rs"]
+mod postgres;
 #[path = "agent_loop/rebuild.rs"]
 mod rebuild;
 #[path = "agent_loop/rig.rs"]

@@ -50,7 +50,7 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn recorder(&self) -> Recorder {
+    async fn recorder_on(&self, store: Arc<dyn AuditStore>) -> Recorder {
         let new = NewSession {
             id: self.session.clone(),
             incident_uid: "u-1".to_owned(),
@@ -63,19 +63,24 @@ impl Rig {
             severity: "critical".to_owned(),
             started_at: "2026-01-28T20:54:48Z".parse().unwrap(),
         };
-        let record = self.store.begin_session(&new).await.unwrap();
-        Recorder::new(Arc::new(self.store.clone()), &record, CancellationToken::new()).with_patience(self.patience)
+        let record = store.begin_session(&new).await.unwrap();
+        Recorder::new(store, &record, CancellationToken::new()).with_patience(self.patience)
     }
 
     pub(crate) async fn run_with(&self, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
+        self.run_on(Arc::new(self.store.clone()), model).await
+    }
+
+    /// The same with another store than the rig's own.
+    pub(crate) async fn run_on(&self, store: Arc<dyn AuditStore>, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
         let (progress, seen) = watch::channel(Progress::default());
         let deps = AgentDeps {
-            recorder: Arc::new(self.recorder().await),
+            recorder: Arc::new(self.recorder_on(store.clone()).await),
             model,
             summariser: self.summariser.clone().map(|model| Summariser {
                 model,
                 name: "offline-summary".to_owned(),
-                store: Arc::new(self.store.clone()),
+                store,
             }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
