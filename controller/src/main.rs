@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use controller::cli;
+use controller::error::chain;
 
 #[derive(Parser)]
 #[command(name = "operator", version, about = "An autonomous SRE as a Kubernetes controller", max_term_width = 100)]
@@ -48,10 +49,6 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    controller::error::chain(error)
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -6,11 +6,11 @@ use crate::sandbox::SandboxRequest;
 use crate::session::SessionId;
 
 /// Whose it is: nothing without this label, and this value, is ever touched.
-pub const INSTALLATION: &str = "operator.dev/installation";
+pub const INSTALLATION: &str = crds::names::LABEL_INSTALLATION;
 /// The session.
-pub const SESSION: &str = "operator.dev/session";
+pub const SESSION: &str = crds::names::LABEL_SESSION;
 /// `namespace/name` of the Subject.
-pub const SUBJECT: &str = "operator.dev/subject";
+pub const SUBJECT: &str = crds::names::LABEL_SUBJECT;
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
 /// Compose's own label of a project.
