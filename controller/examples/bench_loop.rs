@@ -22,9 +22,9 @@ use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
 use controller::model::{Anthropic, Model, ModelError, ModelMessage, ModelRequest, OnEvent, Price, Pricing};
 use controller::sandbox::docker::{DockerProvider, names};
-use controller::sandbox::fake::FakeProvider;
+use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
-    Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+    Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
 use offline_model::{Options, ScriptSet, Server};
@@ -165,6 +165,8 @@ impl Rig {
             project: self.project.clone(),
             image: self.image.clone(),
             limits: ContainerLimits::default(),
+            access: Access::default(),
+            egress: Vec::new(),
             wall_limit: Duration::from_mins(10),
         };
         let mut source = Source { provider: self.provider.clone(), request, spent: spent.clone(), standing: None };
@@ -256,7 +258,7 @@ impl SandboxSource for Source {
         }
         let begun = Instant::now();
         let plan = self.provider.preflight(&self.request).await?;
-        let inner = self.provider.create(&plan).await?;
+        let inner = self.provider.create(&plan, MemoryLedger::new()).await?;
         add(&self.spent.open, begun.elapsed());
         Ok(Arc::new(TimedSandbox { inner, spent: self.spent.clone() }))
     }

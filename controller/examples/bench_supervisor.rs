@@ -10,7 +10,8 @@ use bollard::Docker;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::{ExecConfig, NetworkCreateRequest};
 use controller::sandbox::docker::{DockerProvider, names};
-use controller::sandbox::{Command, CommandEnd, ContainerLimits, SandboxProvider as _, SandboxRequest};
+use controller::sandbox::fake::MemoryLedger;
+use controller::sandbox::{Access, Command, CommandEnd, ContainerLimits, SandboxProvider as _, SandboxRequest};
 use controller::session::SessionId;
 use futures::StreamExt as _;
 
@@ -52,13 +53,15 @@ async fn measure(
         project: project.into(),
         image: image.into(),
         limits: ContainerLimits::default(),
+        access: Access::default(),
+        egress: Vec::new(),
         wall_limit: Duration::from_mins(10),
     };
     let begun = Instant::now();
     let plan = provider.preflight(&request).await?;
     let preflight = begun.elapsed();
     let begun = Instant::now();
-    let sandbox = provider.create(&plan).await?;
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await?;
     let create = begun.elapsed();
 
     let (mut through, mut inside, mut direct) = (Vec::new(), Vec::new(), Vec::new());

@@ -8,7 +8,8 @@
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
-//! * [`supervisor`] is the seat of the same binary inside the agent's container;
+//! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
+//!   between that container and the engine, [`wall`] what closes its networks;
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
@@ -18,6 +19,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod events;
+pub mod gateway;
 pub mod http;
 pub mod incident;
 pub mod logging;
@@ -31,3 +33,4 @@ pub mod session;
 pub mod status;
 pub mod subject;
 pub mod supervisor;
+pub mod wall;

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::audit::entry::{Change, ChangeResult};
+use crate::gateway::policy::Mode;
 use crate::session::SessionId;
 
 pub mod dial;
@@ -86,8 +89,24 @@ pub struct SandboxRequest {
     pub image: String,
     /// Limits of the container.
     pub limits: ContainerLimits,
+    /// What the agent may do to the subject through the engine.
+    pub access: Access,
+    /// Networks beside the subject's own that the agent may reach.
+    pub egress: Vec<IpNet>,
     /// After this long the supervisor ends by itself, whatever became of the controller.
     pub wall_limit: Duration,
+}
+
+/// What the agent may do to the subject through the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// Whether it may change anything.
+    pub mode: Mode,
+    /// Whether containers that would give the host away are open to it.
+    pub trust_host_access: bool,
+    /// Whether volumes may be removed.
+    pub destructive: bool,
 }
 
 /// Limits of the agent's container.
@@ -145,9 +164,9 @@ pub trait SandboxProvider: Send + Sync + 'static {
     /// Looks whether everything is there, and makes nothing. Milliseconds.
     async fn preflight(&self, request: &SandboxRequest) -> Result<SandboxPlan, SandboxError>;
 
-    /// Makes and starts the container, and waits for the supervisor's hello. If one stands there
-    /// already for this session it is taken over.
-    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError>;
+    /// Makes and starts the container with its walls and its gateway, and waits for both to answer. If one
+    /// stands there already for this session it is taken over. Changes of the subject go to `ledger`.
+    async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError>;
 
     /// Removes all that this session has on the engine; nothing there is fine.
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError>;
@@ -169,6 +188,21 @@ pub trait Sandbox: Send + Sync {
 
     /// Kills the command `seq` and its process group, if it still runs.
     async fn kill(&self, seq: i64) -> Result<(), SandboxError>;
+
+    /// From here on nothing of the subject is changed through this sandbox; what was under way is ended and
+    /// in the ledger. Bounded in time. Called before the session's last entry.
+    async fn close(&self) {}
+}
+
+/// Where changes of the subject go on record, each before it happens and again after.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Commits that the change is about to happen, and says the number of its entry. An error is a
+    /// sentence, and means that it must not happen.
+    async fn begin(&self, change: &Change) -> Result<i64, String>;
+
+    /// Commits what came of the change that was announced as entry `begun`.
+    async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String>;
 }
 
 /// A command to run.

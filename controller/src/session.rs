@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod id;
+pub mod ledger;
 pub mod queue;
 pub mod sweep;
 pub mod task;

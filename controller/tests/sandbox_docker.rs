@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::sandbox::docker::DockerProvider;
+use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::{
     Command, CommandEnd, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider as _, SandboxRequest,
 };
@@ -38,7 +39,7 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
         names.sort();
         names
     });
-    let sandbox = provider.create(&plan).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     assert_eq!(sandbox.name(), format!("operator-agent-{}", request.session));
 
     // Who it is and what it cannot do.
@@ -74,20 +75,20 @@ async fn a_standing_container_is_taken_over_with_its_outcomes() {
     let request = project.request();
     let first = project.provider();
     let plan = first.preflight(&request).await.unwrap();
-    let sandbox = first.create(&plan).await.unwrap();
+    let sandbox = first.create(&plan, MemoryLedger::new()).await.unwrap();
     let slow = command(2, "echo begun >> /work/count; until [ -e /work/go ]; do sleep 0.1; done; cat /work/count");
     run(&sandbox, 1, "echo kept").await;
     let _ = tokio::time::timeout(Duration::from_millis(500), sandbox.run(&slow)).await;
     drop(sandbox);
     let before = project.standing();
 
-    let sandbox = project.provider().with_epoch(2).create(&plan).await.unwrap();
+    let sandbox = project.provider().with_epoch(2).create(&plan, MemoryLedger::new()).await.unwrap();
     assert_eq!(project.standing(), before);
     assert_eq!(out(&run(&sandbox, 1, "echo never").await), "kept");
     let (result, _) = tokio::join!(sandbox.run(&slow), run(&sandbox, 3, "touch /work/go"));
     assert_eq!(out(&result.unwrap()), "begun");
     // The former controller can do nothing more.
-    let error = first.create(&plan).await.err().unwrap();
+    let error = first.create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(&error, SandboxError::Lost { reason } if reason.contains("epoch")), "{error}");
 }
 
@@ -101,7 +102,7 @@ async fn a_paused_container_is_silent_and_not_lost() {
         ..Default::default()
     });
     let plan = provider.preflight(&project.request()).await.unwrap();
-    let sandbox = provider.create(&plan).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     docker(&["pause", sandbox.name()]);
     let asked = command(1, "echo awake");
     let (result, ()) = tokio::join!(sandbox.run(&asked), async {
@@ -117,7 +118,7 @@ async fn a_container_that_dies_is_lost_with_what_the_engine_says() {
     let provider = project.provider();
     let plan = provider.preflight(&project.request()).await.unwrap();
     for (seq, kill, word) in [(1, ["kill", "-s", "KILL"].as_slice(), "137"), (2, ["rm", "-f"].as_slice(), "removed")] {
-        let sandbox = provider.create(&plan).await.unwrap();
+        let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
         let endless = command(seq, "sleep 600");
         let (result, ()) = tokio::join!(sandbox.run(&endless), async {
             run(&sandbox, seq + 100, "true").await;
@@ -128,7 +129,7 @@ async fn a_container_that_dies_is_lost_with_what_the_engine_says() {
         assert!(matches!(&error, SandboxError::Lost { reason } if reason.contains(word)), "{error}");
     }
     // The next one stands in a new container, and knows from the spool what it must not start again.
-    let sandbox = provider.create(&plan).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     assert_eq!(out(&run(&sandbox, 3, "echo new").await), "new");
     let again = sandbox.run(&command(1, "echo again")).await;
     assert!(matches!(&again, Err(SandboxError::Lost { reason }) if reason.contains("outcome is lost")), "{again:?}");
@@ -139,7 +140,7 @@ async fn limits_hold_and_the_supervisor_survives_them() {
     let project = Project::up();
     let provider = project.provider();
     let plan = provider.preflight(&project.request()).await.unwrap();
-    let sandbox = provider.create(&plan).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     // Memory: a shell that doubles a string is killed, not the supervisor.
     let result = run(&sandbox, 1, "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done").await;
     assert!(!matches!(result.end, CommandEnd::Exited { code: 0 } | CommandEnd::TimedOut), "{:?}", result.end);
@@ -183,11 +184,11 @@ async fn a_failure_leaves_nothing_behind() {
     // No binary of that name: the engine refuses the start.
     let wrong = project.provider().with_operator_path("/no/such/operator");
     let plan = wrong.preflight(&request).await.unwrap();
-    assert!(wrong.create(&plan).await.is_err());
+    assert!(wrong.create(&plan, MemoryLedger::new()).await.is_err());
     assert_eq!(project.standing(), Vec::<String>::new());
     // One that is no supervisor: its stream says so.
     let wrong = project.provider().with_operator_path("/bin/ls");
-    let error = wrong.create(&plan).await.err().unwrap();
+    let error = wrong.create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(error, SandboxError::Lost { .. }), "{error}");
     assert_eq!(project.standing(), Vec::<String>::new());
     // Limits that no engine takes.
@@ -195,7 +196,7 @@ async fn a_failure_leaves_nothing_behind() {
         request: SandboxRequest { limits: ContainerLimits { memory_bytes: 1, ..request.limits }, ..plan.request },
         ..plan
     };
-    let error = project.provider().create(&plan).await.err().unwrap();
+    let error = project.provider().create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(error, SandboxError::Refused(_)), "{error}");
     assert_eq!(project.standing(), Vec::<String>::new());
 }
@@ -204,9 +205,9 @@ async fn a_failure_leaves_nothing_behind() {
 async fn another_installations_container_is_left_alone() {
     let project = Project::up();
     let plan = project.provider().preflight(&project.request()).await.unwrap();
-    let _sandbox = project.provider().create(&plan).await.unwrap();
+    let _sandbox = project.provider().create(&plan, MemoryLedger::new()).await.unwrap();
     let other = DockerProvider::connect(HOST, "another").unwrap();
-    assert!(matches!(other.create(&plan).await, Err(SandboxError::Refused(_))));
+    assert!(matches!(other.create(&plan, MemoryLedger::new()).await, Err(SandboxError::Refused(_))));
     other.remove(&plan.request.session).await.unwrap();
     assert!(other.list().await.unwrap().is_empty());
     assert_eq!(project.standing().len(), 2);
@@ -217,7 +218,7 @@ async fn it_leaves_the_networks_with_the_project_and_comes_back() {
     let project = Project::up();
     let provider = project.provider();
     let plan = provider.preflight(&project.request()).await.unwrap();
-    let sandbox = provider.create(&plan).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     assert_eq!(provider.release_networks_if_project_gone(&project.name).await.unwrap(), 0);
     docker(&["stop", "-t", "0", &project.container()]);
     assert_eq!(provider.release_networks_if_project_gone(&project.name).await.unwrap(), 2);

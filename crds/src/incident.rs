@@ -151,9 +151,22 @@ pub struct AgentOverrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 512))]
     pub image: Option<String>,
+    /// Whether the agent may change the system (`Act`), or only look at it (`Observe`).
+    #[serde(default)]
+    pub mode: AgentMode,
     /// Limits for the session. The Subject's policy is a ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+}
+
+/// Whether the agent may change the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AgentMode {
+    /// It may repair.
+    #[default]
+    Act,
+    /// It may only look: every change of a container, network or volume is refused.
+    Observe,
 }
 
 /// Limits of a session. What is absent comes from the Subject's policy, then from the configuration.

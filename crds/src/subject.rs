@@ -81,13 +81,25 @@ pub struct KubernetesPlace {
     pub service_account_name: String,
 }
 
-/// Limits for work on this system.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What the agent may do on this system, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// A ceiling: an Incident may ask for less than this, never for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Containers of this system that would give the host away (privileged, with host binds or namespaces, or with
+    /// the engine's socket) are closed to the agent's `docker exec`, `cp` and `start` unless this is true.
+    #[serde(default)]
+    pub trust_host_access: bool,
+    /// Whether the agent may remove volumes, and with them data.
+    #[serde(default)]
+    pub destructive: bool,
+    /// Networks beside the system's own that the agent may reach, such as `10.20.0.0/16`. None by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(net, net.size() <= 49 && (net.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}$') || net.matches('^[0-9a-fA-F:.]+/[0-9]{1,3}$')))").message("egress names networks with their masks, such as 10.20.0.0/16 or fd00::/8"))]
+    pub egress: Vec<String>,
 }
 
 /// What the controller sees of a Subject.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Budgets;
+use crate::gateway::policy::Mode;
 use crate::model::Pricing;
 use crate::session::SessionId;
 
@@ -78,6 +79,17 @@ pub enum DockerAccess {
     /// Nothing: there is no engine behind it.
     #[default]
     None,
-    /// The subject's own containers, through a gateway.
+    /// The subject's own containers, through a gateway, to look and to repair.
     Gateway,
+    /// The same, only to look.
+    Observe,
+}
+
+impl From<Mode> for DockerAccess {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Act => Self::Gateway,
+            Mode::Observe => Self::Observe,
+        }
+    }
 }

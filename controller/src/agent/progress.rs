@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::entry::{ChangeEntry, ChangeOutcome};
 use crate::audit::{EntryBody, EntryKind};
 use crate::money::NanoDollars;
 
@@ -98,7 +99,21 @@ fn line_of(body: &EntryBody) -> String {
         EntryBody::ToolResult(result) => printable(&result.content),
         EntryBody::Conclusion(conclusion) => printable(&conclusion.root_cause),
         EntryBody::Control(control) => printable(&control.message),
-        EntryBody::Turn(_) | EntryBody::Change(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+        EntryBody::Change(ChangeEntry::Begun(change)) => printable(&change.summary),
+        EntryBody::Change(ChangeEntry::Completed(done)) => {
+            format!("change {}: {}", done.change, outcome_of(&done.result.outcome))
+        }
+        EntryBody::Turn(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+    }
+}
+
+/// How a change ended, in a few words.
+fn outcome_of(outcome: &ChangeOutcome) -> String {
+    match outcome {
+        ChangeOutcome::Succeeded { .. } => "done".to_owned(),
+        ChangeOutcome::Failed { message, .. } => printable(&format!("failed: {message}")),
+        ChangeOutcome::NotDone { reason } => printable(&format!("not done: {reason}")),
+        ChangeOutcome::Unknown { reason } => printable(&format!("outcome unknown: {reason}")),
     }
 }
 

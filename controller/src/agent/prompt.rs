@@ -39,8 +39,14 @@ fn place(input: &SessionInput) -> String {
              help, conclude `unresolved` and say exactly what a person should run."
         }
         DockerAccess::Gateway => {
-            "The Docker CLI works and shows the containers, networks and volumes of this system, and nothing else; \
-             what it refuses it explains. What you change through it is on record as a change."
+            "The Docker CLI works and shows the containers, networks and volumes of this system, and nothing else \
+             (`docker ps -a`, `docker logs`, `docker inspect`, `docker restart`, `docker exec` and the like); what it \
+             refuses it explains. What you change through it is on record as a change. It cannot build or pull images."
+        }
+        DockerAccess::Observe => {
+            "The Docker CLI works for looking at the containers, networks and volumes of this system, and nothing else: \
+             you are here to observe. Every change is refused, and so is `docker exec`. Do not change the system over \
+             its network either. Find the cause, and conclude with what a person should do."
         }
     };
     format!(

@@ -70,8 +70,8 @@ impl EntryKind {
     }
 }
 
-/// An entry's content. `Change`, `Verification` and `Note` have no writer yet; their kinds are
-/// reserved in the schema, and a reader shows what it does not know as it stands.
+/// An entry's content. `Verification` and `Note` have no writer yet; their kinds are reserved in the
+/// schema, and a reader shows what it does not know as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EntryBody {
@@ -86,7 +86,7 @@ pub enum EntryBody {
     /// What came of it.
     ToolResult(ToolResultEntry),
     /// A change through the gateway.
-    Change(Value),
+    Change(ChangeEntry),
     /// The agent's conclusion.
     Conclusion(ConclusionEntry),
     /// What the invariants said.
@@ -283,6 +283,115 @@ pub enum Bytes {
     Text(String),
     /// Anything else.
     Base64(String),
+}
+
+/// A change of the subject through the gateway: one entry before it happens, one after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum ChangeEntry {
+    /// Committed before it happens.
+    Begun(Change),
+    /// Committed after.
+    Completed(CompletedChange),
+}
+
+/// A change of the subject that is about to happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What is done: `container.restart`, `container.exec`, `container.copy_in`, `network.connect` and so on.
+    pub action: String,
+    /// To what.
+    pub target: ChangeTarget,
+    /// The command as a person would type it, in one line: `docker restart shop-redis-1`.
+    pub summary: String,
+    /// For an exec: what is run. First of all for readers; the call has it, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// The call as it is sent to the engine: `{"method", "path", "body"?}`.
+    pub call: Value,
+}
+
+/// What a change is done to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeTarget {
+    /// `container`, `network` or `volume`.
+    pub kind: String,
+    /// Its full id; of a volume its name; empty for what is still to be made.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its compose service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// What came of a change, with the entry that announced it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompletedChange {
+    /// The number of the entry that announced it.
+    pub change: i64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub result: ChangeResult,
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeResult {
+    /// How it ended.
+    pub outcome: ChangeOutcome,
+    /// How long it took, in milliseconds; of an exec, until its stream ended.
+    pub duration_ms: i64,
+    /// What the agent sent along: an exec's standard input, an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<InputRecord>,
+    /// What else the engine said: an exit code, a new container's id.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+}
+
+/// How a change ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ChangeOutcome {
+    /// The engine did it.
+    Succeeded {
+        /// The engine's HTTP status.
+        status: u16,
+    },
+    /// The engine refused or failed.
+    Failed {
+        /// The engine's HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// It was announced and then not done: nothing was sent to the engine.
+    NotDone {
+        /// Why.
+        reason: String,
+    },
+    /// It was sent, and what came of it cannot be had.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What went in with a change, of which the whole is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRecord {
+    /// All bytes.
+    pub bytes: u64,
+    /// Their SHA-256, in hex.
+    pub sha256: String,
+    /// The first of them.
+    pub head: Bytes,
 }
 
 /// The agent's conclusion.

@@ -123,6 +123,8 @@ mod tests {
             model: "m".into(),
             image: "i".into(),
             budgets: Budgets::default(),
+            access: crate::sandbox::Access::default(),
+            egress: Vec::new(),
         })
     }
 

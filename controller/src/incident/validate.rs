@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crds::incident::Budget;
+use crds::incident::{AgentMode, Budget};
 use crds::{Incident, Subject};
+use ipnet::IpNet;
 use kube::ResourceExt;
 
 use super::dereference::Neighbours;
 use crate::agent::Budgets;
 use crate::config::Config;
+use crate::gateway::policy::Mode;
 use crate::money::NanoDollars;
+use crate::sandbox::Access;
 
 /// All that a session of this Incident needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,10 @@ pub struct Accepted {
     pub image: String,
     /// Limits.
     pub budgets: Budgets,
+    /// What the agent may do to the subject.
+    pub access: Access,
+    /// Networks beside the subject's own that it may reach.
+    pub egress: Vec<IpNet>,
 }
 
 /// Why an Incident cannot be worked on.
@@ -73,6 +80,8 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
         suspended: subject.spec.suspend,
         model: agent.model.unwrap_or_else(|| defaults.model.clone()),
         image: image(agent.image, defaults)?,
+        access: access(agent.mode, subject),
+        egress: egress(name, subject)?,
         budgets: budgets(agent.budget.as_ref(), subject, &defaults.config.budgets),
     })
 }
@@ -89,6 +98,33 @@ fn image(wanted: Option<String>, defaults: &Defaults) -> Result<String, Rejected
         reason: "ImageNotAllowed",
         message: format!("spec.agent.image {image:?} is not on the installation's list: {}", names.join(", ")),
     })
+}
+
+/// What the Subject's policy opens, and whether the Incident wants anything changed.
+fn access(mode: AgentMode, subject: &Subject) -> Access {
+    let policy = subject.spec.policy.clone().unwrap_or_default();
+    Access {
+        mode: match mode {
+            AgentMode::Act => Mode::Act,
+            AgentMode::Observe => Mode::Observe,
+        },
+        trust_host_access: policy.trust_host_access,
+        destructive: policy.destructive,
+    }
+}
+
+/// The schema has checked the form of each; a mask that is too long passes it.
+fn egress(name: &str, subject: &Subject) -> Result<Vec<IpNet>, Rejected> {
+    let policy = subject.spec.policy.clone().unwrap_or_default();
+    let read = |text: &String| {
+        text.parse().map_err(|_| Rejected {
+            reason: "SubjectNotAccepted",
+            message: format!(
+                "Subject {name:?} cannot be worked on: policy.egress {text:?} is not a network such as 10.0.0.0/8"
+            ),
+        })
+    };
+    policy.egress.iter().map(read).collect()
 }
 
 /// The Incident's wish, below the Subject's ceiling, over the installation's defaults.

@@ -17,7 +17,9 @@ use futures::StreamExt as _;
 
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
-use super::{Command, CommandResult, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest};
+use super::{
+    Command, CommandResult, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
+};
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
@@ -234,7 +236,7 @@ impl SandboxProvider for DockerProvider {
         Ok(SandboxPlan { request: request.clone(), image_id: image?, networks })
     }
 
-    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn create(&self, plan: &SandboxPlan, _ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         let name = names::container(session);
         let found = self.standing(&name).await?;

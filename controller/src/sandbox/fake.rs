@@ -12,9 +12,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Command, CommandEnd, CommandResult, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox, SandboxError,
+    Command, CommandEnd, CommandResult, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox, SandboxError,
     SandboxPlan, SandboxProvider, SandboxRequest,
 };
+use crate::audit::entry::{Change, ChangeResult};
 use crate::session::SessionId;
 
 type Run = dyn Fn(&Command) -> CommandResult + Send + Sync;
@@ -32,6 +33,65 @@ pub enum FakeCall {
     Run(i64, String),
     /// [`Sandbox::kill`].
     Kill(i64),
+}
+
+/// Keeps changes in memory, numbered from 1, and can be told to take no more.
+#[derive(Default)]
+pub struct MemoryLedger {
+    state: Mutex<LedgerState>,
+}
+
+#[derive(Default)]
+struct LedgerState {
+    refusal: Option<String>,
+    begun: Vec<Change>,
+    completed: Vec<(i64, ChangeResult)>,
+}
+
+impl MemoryLedger {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// From now on [`Ledger::begin`] fails with this sentence; with `None` it works again.
+    pub fn refuse(&self, reason: Option<&str>) {
+        self.state().refusal = reason.map(str::to_owned);
+    }
+
+    /// The changes that were announced; the first is number 1.
+    #[must_use]
+    pub fn begun(&self) -> Vec<Change> {
+        self.state().begun.clone()
+    }
+
+    /// What came of them, in the order in which it became known.
+    #[must_use]
+    pub fn completed(&self) -> Vec<(i64, ChangeResult)> {
+        self.state().completed.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, LedgerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn begin(&self, change: &Change) -> Result<i64, String> {
+        let mut state = self.state();
+        if let Some(reason) = &state.refusal {
+            return Err(reason.clone());
+        }
+        state.begun.push(change.clone());
+        Ok(i64::try_from(state.begun.len()).unwrap_or(i64::MAX))
+    }
+
+    async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
+        self.state().completed.push((begun, result.clone()));
+        Ok(())
+    }
 }
 
 /// Makes [`FakeSandbox`]es. Clones share everything.
@@ -146,7 +206,7 @@ impl SandboxProvider for FakeProvider {
         })
     }
 
-    async fn create(&self, plan: &SandboxPlan) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn create(&self, plan: &SandboxPlan, _ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         self.shared.record(FakeCall::Create(session.clone()));
         let delay = self.shared.state().create_delay;
@@ -290,7 +350,7 @@ impl Sandbox for FakeSandbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::ContainerLimits;
+    use crate::sandbox::{Access, ContainerLimits};
 
     fn request() -> SandboxRequest {
         SandboxRequest {
@@ -299,6 +359,8 @@ mod tests {
             project: "shop".into(),
             image: "agent:dev".into(),
             limits: ContainerLimits::default(),
+            access: Access::default(),
+            egress: Vec::new(),
             wall_limit: Duration::from_mins(1),
         }
     }
@@ -309,7 +371,7 @@ mod tests {
 
     async fn sandbox(provider: &FakeProvider) -> Arc<dyn Sandbox> {
         let plan = provider.preflight(&request()).await.unwrap();
-        provider.create(&plan).await.unwrap()
+        provider.create(&plan, MemoryLedger::new()).await.unwrap()
     }
 
     #[tokio::test]
@@ -352,8 +414,8 @@ mod tests {
         let plan = provider.preflight(&request()).await.unwrap();
         let gone = SandboxError::EngineUnavailable { reason: "no socket".into() };
         provider.fail_create(Some(gone.clone()));
-        assert_eq!(provider.create(&plan).await.err(), Some(gone));
+        assert_eq!(provider.create(&plan, MemoryLedger::new()).await.err(), Some(gone));
         provider.fail_create(None);
-        assert!(provider.create(&plan).await.is_ok());
+        assert!(provider.create(&plan, MemoryLedger::new()).await.is_ok());
     }
 }

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Seat;
+use super::ledger::SessionLedger;
 use super::view::End;
 use super::{SessionId, SessionView};
 use crate::agent::{
-    self, AgentDeps, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief,
-    Summariser,
+    self, AgentDeps, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief, Summariser,
 };
 use crate::audit::entry::{ControlEntry, ControlEvent};
 use crate::audit::{AuditError, EntryBody, NewSession, Recorder, SessionRecord, SessionState};
@@ -81,6 +81,8 @@ impl Work {
                 project: accepted.project.clone(),
                 image: accepted.image.clone(),
                 limits: context.defaults.config.agent.limits.clone(),
+                access: accepted.access.clone(),
+                egress: accepted.egress.clone(),
                 wall_limit: Duration::from_secs(accepted.budgets.wall_time_seconds) + WALL_GRACE,
             },
             input: SessionInput {
@@ -105,7 +107,7 @@ impl Work {
                 system_addition: spec.agent.as_ref().and_then(|agent| agent.system_prompt.clone()),
                 budgets: accepted.budgets.clone(),
                 pricing: context.defaults.config.prices.of(&accepted.model),
-                docker: DockerAccess::None,
+                docker: accepted.access.mode.into(),
                 operator_version: env!("CARGO_PKG_VERSION").into(),
             },
         }
@@ -246,6 +248,7 @@ async fn work_on(
 ) -> End {
     let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
     let (progress, seen) = watch::channel(Progress { cost_known: input.pricing.known, ..Progress::default() });
+    let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone()));
     let deps = AgentDeps {
         recorder: recorder.clone(),
         model: context.model.clone(),
@@ -254,7 +257,7 @@ async fn work_on(
             name,
             store: context.audit.clone(),
         }),
-        sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone() }),
+        sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone(), ledger }),
         progress,
     };
     let mirror = tokio::spawn(mirror(context.clone(), record.clone(), seen.clone(), seat.view.clone()));
@@ -357,6 +360,7 @@ struct Source {
     context: Arc<Context>,
     plan: SandboxPlan,
     view: watch::Sender<SessionView>,
+    ledger: Arc<SessionLedger>,
 }
 
 #[async_trait]
@@ -381,11 +385,11 @@ impl Source {
     async fn make(&self, replacement: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let sandboxes = &self.context.sandboxes;
         if replacement == 0 {
-            return sandboxes.create(&self.plan).await;
+            return sandboxes.create(&self.plan, self.ledger.clone()).await;
         }
         // The one before is lost; and the subject's networks may have changed meanwhile.
         sandboxes.remove(&self.plan.request.session).await?;
         let plan = sandboxes.preflight(&self.plan.request).await?;
-        sandboxes.create(&plan).await
+        sandboxes.create(&plan, self.ledger.clone()).await
     }
 }

@@ -12,9 +12,9 @@ use controller::agent::{
 use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder};
 use controller::model::fake::{FakeModel, Step, calls};
 use controller::model::{Model, Price, Pricing};
-use controller::sandbox::fake::FakeProvider;
+use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
-    Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+    Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
 use serde_json::{Value, json};
@@ -173,10 +173,12 @@ impl SandboxSource for Source {
             project: "ratelimiter".to_owned(),
             image: "agent:dev".to_owned(),
             limits: ContainerLimits::default(),
+            access: Access::default(),
+            egress: Vec::new(),
             wall_limit: Duration::from_hours(1),
         };
         let plan = self.provider.preflight(&request).await?;
-        self.provider.create(&plan).await
+        self.provider.create(&plan, MemoryLedger::new()).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use controller::sandbox::docker::DockerProvider;
 use controller::sandbox::stream::Patience;
-use controller::sandbox::{ContainerLimits, SandboxRequest};
+use controller::sandbox::{Access, ContainerLimits, SandboxRequest};
 use controller::session::SessionId;
 
 pub const HOST: &str = "unix:///var/run/docker.sock";
@@ -99,6 +99,8 @@ impl Project {
             project: self.name.clone(),
             image: image().into(),
             limits: ContainerLimits { memory_bytes: 256 << 20, cpu_millis: 1000, pids: 128 },
+            access: Access::default(),
+            egress: Vec::new(),
             wall_limit: Duration::from_mins(10),
         }
     }

@@ -101,7 +101,7 @@ fn spool(request: &SandboxRequest, installation: &str) -> Mount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::{ContainerLimits, NetworkRef};
+    use crate::sandbox::{Access, ContainerLimits, NetworkRef};
     use crate::session::SessionId;
     use std::time::Duration;
 
@@ -114,6 +114,8 @@ mod tests {
                 project: "shop".into(),
                 image: "agent:dev".into(),
                 limits: ContainerLimits::default(),
+                access: Access::default(),
+                egress: Vec::new(),
                 wall_limit: Duration::from_mins(30),
             },
             image_id: "sha256:1".into(),

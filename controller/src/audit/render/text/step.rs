@@ -1,8 +1,11 @@
 //! One entry as text.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::Options;
+use crate::audit::entry::{ChangeEntry, ChangeOutcome};
 use crate::audit::render::style::Style;
 use crate::audit::render::{clean, numbers};
 use crate::audit::{
@@ -79,7 +82,7 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
         }
         EntryBody::ToolCall(call) => call_step(call, options),
         EntryBody::ToolResult(result) => result_step(result, options),
-        EntryBody::Change(data) => Step::new(style.act("change")).under("│", &pretty(data), options),
+        EntryBody::Change(change) => change_step(change, style),
         EntryBody::Verification(data) => Step::new(style.bold("verification")).under("│", &pretty(data), options),
         EntryBody::Note(data) => Step::new(style.bold("note")).under("│", &pretty(data), options),
         EntryBody::Conclusion(conclusion) => conclusion_step(conclusion, options),
@@ -90,6 +93,32 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
 fn unknown(entry: &StoredEntry, options: Options) -> Step {
     let first = format!("{} (this version does not know it)", clean::one_line(&entry.kind));
     Step::new(first).under("│", &pretty(&entry.data), options)
+}
+
+fn change_step(change: &ChangeEntry, style: Style) -> Step {
+    match change {
+        ChangeEntry::Begun(change) => {
+            let first = format!("{} {}", style.act("change"), style.bold(&clean::one_line(&change.summary)));
+            Step::new(first)
+        }
+        ChangeEntry::Completed(done) => {
+            let (word, why) = match &done.result.outcome {
+                ChangeOutcome::Succeeded { .. } => ("done".to_owned(), None),
+                ChangeOutcome::Failed { status, message } => (style.warn(&format!("failed ({status})")), Some(message)),
+                ChangeOutcome::NotDone { reason } => (style.warn("not done"), Some(reason)),
+                ChangeOutcome::Unknown { reason } => (style.warn("outcome unknown"), Some(reason)),
+            };
+            let mut first =
+                format!("change {} {word} · {}", done.change, numbers::duration_ms(done.result.duration_ms));
+            if let Some(input) = &done.result.input {
+                let _ = write!(first, " · input {} bytes, sha256 {}", input.bytes, clean::one_line(&input.sha256));
+            }
+            if let Some(why) = why {
+                let _ = write!(first, " · {}", clean::one_line(why));
+            }
+            Step::new(first)
+        }
+    }
 }
 
 fn turn_step(turn: &TurnEntry, style: Style) -> Step {

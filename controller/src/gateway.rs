@@ -1,0 +1,18 @@
+//! The gateway: the agent's Docker CLI works on its subject, and on nothing else.
+//!
+//! One gateway container per session holds the engine's socket, has no network and no capability, and
+//! shares one directory with the agent's container, in which its own socket stands. What comes in there is
+//! never forwarded: it is parsed into the types of [`request`], which know only what is allowed, aimed at
+//! full ids of the subject's own things, and written anew. A call that changes something is held until the
+//! controller has its [`Change`](crate::audit::entry::Change) on record and says so over the stream of
+//! [`protocol`]; without an answer it is refused.
+//!
+//! * [`request`]: what may be asked, as types; reading it;
+//! * [`refusal`]: the sentence for what may not;
+//! * [`policy`]: what this session may;
+//! * [`protocol`]: what gateway and controller say to one another.
+
+pub mod policy;
+pub mod protocol;
+pub mod refusal;
+pub mod request;

@@ -1,0 +1,1 @@
+//! The walls of the agent's container towards the network.
