@@ -86,7 +86,9 @@ async fn start(
     let database = wait_for_database(&store, readiness).await?;
     let installation = format!("{}-{database}", args.installation);
     let sandboxes = DockerProvider::connect(&args.docker_host, &installation)
-        .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?;
+        .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?
+        .with_operator_image(&args.operator_image)
+        .with_engine_socket(&args.engine_socket);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
 
     let scopes = Scopes::new(&client, &args.namespaces());

@@ -15,6 +15,7 @@ use crate::audit::entry::{Change, ChangeResult};
 use crate::gateway::policy::Mode;
 use crate::session::SessionId;
 
+pub mod changes;
 pub mod dial;
 pub mod docker;
 pub mod fake;
@@ -37,8 +38,8 @@ pub enum SandboxError {
         /// The project.
         project: String,
     },
-    /// The agent's image is not on the engine and cannot be pulled.
-    #[error("the agent's image {image:?} is not on the engine and could not be pulled: {reason}")]
+    /// The agent's image, or our own, is not on the engine and cannot be pulled.
+    #[error("the image {image:?} is not on the engine and could not be pulled: {reason}")]
     ImageMissing {
         /// The image.
         image: String,

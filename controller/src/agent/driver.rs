@@ -233,6 +233,7 @@ impl Session {
 
     /// Writes the last entry, if the trail can still be written.
     async fn seal(mut self, end: SessionEnd) -> SessionEnd {
+        self.sandboxes.close().await;
         self.progress.send_modify(|progress| (progress.waiting, progress.command) = (None, None));
         if end.reason() == AUDIT_UNAVAILABLE {
             return end;

@@ -15,6 +15,8 @@ use crate::sandbox::{Command, CommandResult, Sandbox, SandboxError};
 const KILL: Duration = Duration::from_secs(5);
 /// How long after its limit a command's outcome must be there.
 const GRACE: Duration = Duration::from_secs(30);
+/// How long the end of the session waits for changes that are under way.
+const CLOSE: Duration = Duration::from_secs(30);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -52,6 +54,15 @@ impl Sandboxes {
         let sandbox = opening.await.map_err(|_| lost("making the container was given up"))??;
         self.current = Some(sandbox.clone());
         Ok((sandbox, true))
+    }
+
+    /// Nothing of the subject is changed from here on, also not by what a command left running.
+    pub(super) async fn close(&mut self) {
+        // A container that is not ready yet never will be.
+        self.opening = None;
+        if let Some(sandbox) = self.current.take() {
+            let _ = timeout(CLOSE, sandbox.close()).await;
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::SecretString;
 
+use crate::sandbox::docker;
+
 /// The official endpoint of the Messages API.
 const MESSAGES_API: &str = "https://api.anthropic.com";
 
@@ -40,6 +42,14 @@ pub struct RunArgs {
     /// The image of the agent's container. It holds this binary as its supervisor.
     #[arg(long, env = "OPERATOR_AGENT_IMAGE", default_value = "operator-agent:dev", value_name = "IMAGE")]
     pub agent_image: String,
+
+    /// This program's own image on the engine: gateways are made from it.
+    #[arg(long, env = "OPERATOR_IMAGE", default_value = docker::OPERATOR_IMAGE, value_name = "IMAGE")]
+    pub operator_image: String,
+
+    /// The engine's own socket on the engine's host: a gateway gets it.
+    #[arg(long, env = "OPERATOR_ENGINE_SOCKET", default_value = docker::ENGINE_SOCKET, value_name = "PATH")]
+    pub engine_socket: String,
 
     /// How many sessions may run at once.
     #[arg(long, env = "OPERATOR_MAX_SESSIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]

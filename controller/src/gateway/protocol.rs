@@ -71,6 +71,9 @@ pub enum FromGateway {
         session: String,
         /// The highest fencing token that it has seen.
         epoch: u64,
+        /// Chosen by chance when the process began: a gateway that was started again has another one, and
+        /// its numbers of changes begin at 1 again.
+        boot: u64,
     },
     /// A change waits to be put on record.
     Begin {

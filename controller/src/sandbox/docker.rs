@@ -1,24 +1,27 @@
 //! The sandbox on a Docker engine: one container per session, on the subject's networks.
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
-//! * `body`: what the container is; `exec`: the stream into it;
+//! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `networks`: coming and going with the subject.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions, ListVolumesOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
 };
 use futures::StreamExt as _;
+use futures::future::try_join_all;
 
+use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
+    Command, CommandResult, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
+    SandboxRequest,
 };
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
@@ -27,11 +30,16 @@ use exec::ExecDial;
 mod body;
 mod engine;
 mod exec;
+mod gateway;
 pub mod names;
 mod networks;
 
-/// Where the agent's image has this binary.
+/// Where the agent's image and our own have this binary.
 const OPERATOR: &str = "/usr/local/bin/operator";
+/// Our own image, on the engine, unless it is said otherwise.
+pub const OPERATOR_IMAGE: &str = "operator:dev";
+/// The engine's own socket on its host, unless it is said otherwise.
+pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 
 /// Makes sandboxes on one engine.
 #[derive(Clone)]
@@ -39,6 +47,8 @@ pub struct DockerProvider {
     engine: Engine,
     installation: String,
     operator: String,
+    operator_image: String,
+    engine_socket: String,
     epoch: u64,
     patience: Patience,
 }
@@ -51,6 +61,8 @@ impl DockerProvider {
             engine: Engine::new(docker_host)?,
             installation: installation.to_owned(),
             operator: OPERATOR.to_owned(),
+            operator_image: OPERATOR_IMAGE.to_owned(),
+            engine_socket: ENGINE_SOCKET.to_owned(),
             epoch: 1,
             patience: Patience::default(),
         })
@@ -60,6 +72,18 @@ impl DockerProvider {
     #[must_use]
     pub fn with_epoch(self, epoch: u64) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// Makes gateways from this image, which must be our own.
+    #[must_use]
+    pub fn with_operator_image(self, image: &str) -> Self {
+        Self { operator_image: image.to_owned(), ..self }
+    }
+
+    /// Finds the engine's socket elsewhere on the engine's host.
+    #[must_use]
+    pub fn with_engine_socket(self, path: &str) -> Self {
+        Self { engine_socket: path.to_owned(), ..self }
     }
 
     /// Finds this binary elsewhere in the image.
@@ -139,20 +163,32 @@ impl DockerProvider {
         labels.and_then(|labels| labels.get(names::INSTALLATION)) == Some(&self.installation)
     }
 
-    /// Makes the container, on all of the networks before its first moment.
+    /// Makes the agent's container, on all of the networks before its first moment.
     async fn make(&self, plan: &SandboxPlan, name: &str) -> Result<String, SandboxError> {
         let body = body::container(plan, &self.installation, &self.operator);
+        self.start(&body, name, &plan.request.image, plan.networks.get(1..).unwrap_or_default()).await
+    }
+
+    /// Makes a container, attaches it to further networks and starts it.
+    async fn start(
+        &self,
+        body: &ContainerCreateBody,
+        name: &str,
+        image: &str,
+        further: &[NetworkRef],
+    ) -> Result<String, SandboxError> {
+        let body = body.clone();
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let made =
             self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await;
         let id = match made {
             Ok(made) => made.id,
             Err(CallError::NotFound(reason)) if reason.contains("No such image") => {
-                return Err(SandboxError::ImageMissing { image: plan.request.image.clone(), reason });
+                return Err(SandboxError::ImageMissing { image: image.to_owned(), reason });
             }
             Err(error) => return Err(error.into()),
         };
-        for network in plan.networks.iter().skip(1) {
+        for network in further {
             self.join(network, &id).await?;
         }
         self.engine
@@ -165,7 +201,8 @@ impl DockerProvider {
     }
 
     async fn greet(&self, id: String, session: &SessionId) -> Result<Stream, SandboxError> {
-        let dial = ExecDial { engine: self.engine.clone(), container: id, operator: self.operator.clone() };
+        let command = [self.operator.as_str(), "supervise", "--attach"].map(str::to_owned).into();
+        let dial = ExecDial { engine: self.engine.clone(), container: id, command };
         let identity = Identity { session: session.to_string(), epoch: self.epoch };
         Stream::connect(Arc::new(dial), identity, self.patience.clone()).await
     }
@@ -228,15 +265,17 @@ impl DockerProvider {
 impl SandboxProvider for DockerProvider {
     async fn preflight(&self, request: &SandboxRequest) -> Result<SandboxPlan, SandboxError> {
         // Networks first in the order of errors: a project that is down is the likelier of the two.
-        let (networks, image) = tokio::join!(self.networks(&request.project), self.image(&request.image));
+        let (networks, image, own) =
+            tokio::join!(self.networks(&request.project), self.image(&request.image), self.image(&self.operator_image));
         let networks = networks?;
         if networks.is_empty() {
             return Err(SandboxError::ProjectNotRunning { project: request.project.clone() });
         }
+        own?;
         Ok(SandboxPlan { request: request.clone(), image_id: image?, networks })
     }
 
-    async fn create(&self, plan: &SandboxPlan, _ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         let name = names::container(session);
         let found = self.standing(&name).await?;
@@ -247,8 +286,9 @@ impl SandboxProvider for DockerProvider {
             };
             self.greet(id, session).await
         };
-        match made.await {
-            Ok(stream) => Ok(Arc::new(DockerSandbox { name, stream })),
+        // Side by side: each takes the engine as long as the other.
+        match tokio::try_join!(made, self.gateway(plan, ledger)) {
+            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes })),
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -267,14 +307,12 @@ impl SandboxProvider for DockerProvider {
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
         let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
-        for container in self.containers(&labels, true).await? {
-            if let Some(id) = container.id {
-                self.remove_container(&id).await?;
-            }
-        }
-        for (volume, _) in self.volumes(Some(session)).await? {
-            self.remove_volume(&volume).await?;
-        }
+        let containers = self.containers(&labels, true).await?;
+        let ids = containers.iter().filter_map(|container| container.id.as_deref());
+        try_join_all(ids.map(|id| self.remove_container(id))).await?;
+        // Only now: a volume that is in use stays.
+        let volumes = self.volumes(Some(session)).await?;
+        try_join_all(volumes.iter().map(|(volume, _)| self.remove_volume(volume))).await?;
         Ok(())
     }
 
@@ -303,6 +341,7 @@ impl SandboxProvider for DockerProvider {
 struct DockerSandbox {
     name: String,
     stream: Stream,
+    changes: Changes,
 }
 
 #[async_trait]
@@ -317,5 +356,9 @@ impl Sandbox for DockerSandbox {
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
         self.stream.kill(seq).await
+    }
+
+    async fn close(&self) {
+        self.changes.close().await;
     }
 }

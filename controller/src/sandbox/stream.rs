@@ -15,7 +15,7 @@ use super::{Command, CommandResult, SandboxError};
 use driver::Driver;
 
 mod driver;
-mod link;
+pub(super) mod link;
 mod pending;
 
 /// How patient a stream is.

@@ -7,7 +7,7 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::names;
+use super::{gateway, names};
 use crate::sandbox::{SandboxPlan, SandboxRequest};
 
 /// What the supervisor, which is root, needs: to become the unprivileged user and to kill its
@@ -21,8 +21,15 @@ const WALL_GRACE: u64 = 60;
 /// The body of the call that makes the container, attached to the first network only.
 pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) -> ContainerCreateBody {
     let request = &plan.request;
-    let wall_limit = request.wall_limit.as_secs().saturating_add(WALL_GRACE).to_string();
-    let arguments = ["supervise", "--session", request.session.as_str(), "--wall-limit", &wall_limit];
+    let arguments = [
+        "supervise",
+        "--session",
+        request.session.as_str(),
+        "--wall-limit",
+        &wall_limit(request),
+        "--docker-host",
+        gateway::DOCKER_HOST,
+    ];
     ContainerCreateBody {
         hostname: Some("agent".into()),
         user: Some("0:0".into()),
@@ -32,10 +39,27 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) 
         working_dir: Some("/".into()),
         env: Some(Vec::new()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        labels: Some(names::labels(installation, request)),
+        labels: Some(names::labels(installation, request, names::Role::Agent)),
         stop_timeout: Some(1),
         host_config: Some(host(plan, installation)),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// After how many seconds what stands for a session ends by itself.
+pub(super) fn wall_limit(request: &SandboxRequest) -> String {
+    request.wall_limit.as_secs().saturating_add(WALL_GRACE).to_string()
+}
+
+/// Logs of our containers hold last words, not output.
+pub(super) fn bounded_log() -> HostConfigLogConfig {
+    HostConfigLogConfig {
+        typ: Some("local".into()),
+        config: Some(HashMap::from([
+            ("max-size".to_owned(), "1m".to_owned()),
+            ("max-file".to_owned(), "1".to_owned()),
+            ("compress".to_owned(), "false".to_owned()),
+        ])),
     }
 }
 
@@ -57,15 +81,8 @@ fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
         readonly_rootfs: Some(true),
         tmpfs: Some(tmpfs(request)),
         shm_size: Some(memory / 32),
-        mounts: Some(vec![spool(request, installation)]),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("local".into()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "1m".to_owned()),
-                ("max-file".to_owned(), "1".to_owned()),
-                ("compress".to_owned(), "false".to_owned()),
-            ])),
-        }),
+        mounts: Some(vec![spool(request, installation), gateway::shared(request, installation, true)]),
+        log_config: Some(bounded_log()),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..RestartPolicy::default() }),
         ..HostConfig::default()
     }
@@ -91,7 +108,7 @@ fn spool(request: &SandboxRequest, installation: &str) -> Mount {
         typ: Some(MountType::VOLUME),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(true),
-            labels: Some(names::labels(installation, request)),
+            labels: Some(names::labels(installation, request, names::Role::Agent)),
             ..MountVolumeOptions::default()
         }),
         ..Mount::default()
@@ -125,7 +142,7 @@ mod tests {
         let labels = body.labels.unwrap();
         assert_eq!(labels[names::SUBJECT], "default/shop");
         assert!(!labels.keys().any(|label| label.starts_with("com.docker.compose")), "{labels:?}");
-        assert_eq!(body.cmd.unwrap().last().unwrap(), "1860");
+        assert!(body.cmd.unwrap().contains(&"1860".to_owned()));
         let host = body.host_config.unwrap();
         assert_eq!((host.privileged, host.binds, host.devices, host.pid_mode), (None, None, None, None));
         assert_eq!(host.memory, host.memory_swap);

@@ -1,4 +1,4 @@
-//! The stream to a supervisor through the engine's exec.
+//! The stream to a supervisor or gateway through the engine's exec.
 
 use std::io;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use super::engine::{Engine, QUICK};
 use crate::sandbox::SandboxError;
 use crate::sandbox::dial::{Aside, Condition, Dial, Pipe};
 
-/// Reaches the supervisor of one container.
+/// Reaches the supervisor or the gateway in one container.
 pub(super) struct ExecDial {
     pub(super) engine: Engine,
     pub(super) container: String,
-    pub(super) operator: String,
+    /// What joins standard input and output to the socket there.
+    pub(super) command: Vec<String>,
 }
 
 impl ExecDial {
     async fn open(&self) -> Result<Pipe, SandboxError> {
-        let command = [self.operator.as_str(), "supervise", "--attach"];
         let config = ExecConfig {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             user: Some("0:0".into()),
-            cmd: Some(command.map(str::to_owned).into()),
+            cmd: Some(self.command.clone()),
             ..ExecConfig::default()
         };
         let limit = QUICK + Duration::from_secs(5);

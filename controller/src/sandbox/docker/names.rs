@@ -13,6 +13,8 @@ pub const SESSION: &str = crds::names::LABEL_SESSION;
 pub const SUBJECT: &str = crds::names::LABEL_SUBJECT;
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
+/// What a session's container is for: `agent` or `gateway`.
+pub const ROLE: &str = "operator.dev/role";
 /// Compose's own label of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 
@@ -20,16 +22,39 @@ pub(super) fn container(session: &SessionId) -> String {
     format!("operator-agent-{session}")
 }
 
+pub(super) fn gateway(session: &SessionId) -> String {
+    format!("operator-gateway-{session}")
+}
+
 pub(super) fn volume(session: &SessionId) -> String {
     format!("operator-spool-{session}")
 }
 
-pub(super) fn labels(installation: &str, request: &SandboxRequest) -> HashMap<String, String> {
+/// What one of a session's containers is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The agent's commands run in it.
+    Agent,
+    /// It holds the engine's socket.
+    Gateway,
+}
+
+impl Role {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+pub(super) fn labels(installation: &str, request: &SandboxRequest, role: Role) -> HashMap<String, String> {
     let labels = [
         (INSTALLATION, installation),
         (SESSION, request.session.as_str()),
         (SUBJECT, &request.subject),
         (PROJECT, &request.project),
+        (ROLE, role.as_str()),
         ("app.kubernetes.io/managed-by", "operator"),
     ];
     labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()

@@ -40,8 +40,12 @@ impl DockerProvider {
     /// Takes our containers off the networks of a project of which no container runs any more, and
     /// puts them back on those of one that runs. Returns how many attachments changed.
     pub async fn release_networks_if_project_gone(&self, project: &str) -> Result<usize, SandboxError> {
-        let ours =
-            self.containers(&[(names::INSTALLATION, &self.installation), (names::PROJECT, project)], false).await?;
+        let agents = [
+            (names::INSTALLATION, self.installation.as_str()),
+            (names::PROJECT, project),
+            (names::ROLE, names::Role::Agent.as_str()),
+        ];
+        let ours = self.containers(&agents, false).await?;
         if ours.is_empty() {
             return Ok(0);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::link::{Fault, Link};
+use super::link::{Fault, Link, Supervisor};
 use super::pending::Pending;
 use super::{Ask, Identity, Patience};
 use crate::sandbox::dial::{Condition, Dial};
@@ -39,7 +39,7 @@ impl Driver {
         patience: Patience,
         asks: mpsc::Receiver<Ask>,
         lost: watch::Sender<Option<String>>,
-    ) -> Result<(Self, Link), String> {
+    ) -> Result<(Self, Link<Supervisor>), String> {
         let driver = Self { dial, identity, patience, asks, lost, pending: Pending::default() };
         let limit = driver.patience.hello;
         match driver.open(limit, "no stream could be opened".into()).await {
@@ -50,7 +50,7 @@ impl Driver {
     }
 
     /// Serves until nobody asks any more or the container is lost.
-    pub(super) async fn drive(mut self, mut link: Link) {
+    pub(super) async fn drive(mut self, mut link: Link<Supervisor>) {
         let end = loop {
             match self.serve(&mut link).await {
                 Ok(()) => break End::Dropped,
@@ -70,7 +70,7 @@ impl Driver {
     }
 
     /// Opens the stream, until `limit` passed or the container is known to be gone.
-    async fn open(&self, limit: Duration, mut reason: String) -> Result<Link, End> {
+    async fn open(&self, limit: Duration, mut reason: String) -> Result<Link<Supervisor>, End> {
         let until = Instant::now() + limit;
         let mut pause = Duration::from_millis(20);
         while Instant::now() < until {
@@ -83,7 +83,7 @@ impl Driver {
                 Link::open(pipe, &self.identity, left).await
             };
             match timeout(left, link).await {
-                Ok(Ok(link)) => return Ok(link),
+                Ok(Ok((link, _))) => return Ok(link),
                 Ok(Err(Fault::Hostile(reason))) => return Err(End::Lost(reason)),
                 Ok(Err(Fault::Broken(now))) => reason = now,
                 Err(_) => reason = "the supervisor said no hello".into(),
@@ -98,7 +98,7 @@ impl Driver {
     }
 
     /// Serves one connection until it breaks; `Ok` when nobody asks any more.
-    async fn serve(&mut self, link: &mut Link) -> Result<(), Fault> {
+    async fn serve(&mut self, link: &mut Link<Supervisor>) -> Result<(), Fault> {
         for request in self.pending.again(self.identity.epoch) {
             link.send(&request).await?;
         }

@@ -1,9 +1,12 @@
 //! One connection: frames in and out, from the hello on.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -14,9 +17,60 @@ use crate::sandbox::dial::{Aside, Pipe};
 use crate::supervisor::frames::{codec, decode, encode, write_all};
 use crate::supervisor::protocol::{Reply, Request, VERSION};
 
+/// Who is at the other end: what is said, and how it says hello.
+pub(in crate::sandbox) trait Peer {
+    /// What it is called in a sentence.
+    const NAME: &'static str;
+    /// To it.
+    type Request: Serialize + Send + Sync;
+    /// From it.
+    type Reply: DeserializeOwned + Send;
+
+    /// The first frame.
+    fn hello(identity: &Identity) -> Self::Request;
+
+    /// Whether its first frame is the right answer to that.
+    fn greeted(reply: &Self::Reply, identity: &Identity) -> Result<(), String>;
+}
+
+/// `operator supervise` in the agent's container.
+pub(super) struct Supervisor;
+
+impl Peer for Supervisor {
+    const NAME: &'static str = "the supervisor";
+    type Request = Request;
+    type Reply = Reply;
+
+    fn hello(identity: &Identity) -> Request {
+        let Identity { session, epoch } = identity.clone();
+        Request::Hello { version: VERSION, session, epoch }
+    }
+
+    fn greeted(reply: &Reply, identity: &Identity) -> Result<(), String> {
+        match reply {
+            Reply::Hello { version, session, .. } => same::<Self>((*version, session), (VERSION, &identity.session)),
+            Reply::Error { reason } => Err(format!("the supervisor refused the stream: {reason}")),
+            _ => Err("the supervisor's first frame was no hello".into()),
+        }
+    }
+}
+
+/// Whether version and session are those that are wanted.
+pub(in crate::sandbox) fn same<P: Peer>((version, session): (u32, &str), wanted: (u32, &str)) -> Result<(), String> {
+    if version == wanted.0 && wanted.1 == session {
+        return Ok(());
+    }
+    Err(format!(
+        "{} speaks version {version} for session {session}; wanted are version {} and {}",
+        P::NAME,
+        wanted.0,
+        wanted.1
+    ))
+}
+
 /// Why a connection cannot go on.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::sandbox) enum Fault {
     /// It broke; another one may do better.
     Broken(String),
     /// What is at the other end is not what it should be.
@@ -24,33 +78,32 @@ pub(super) enum Fault {
 }
 
 /// A connection on which the hellos were said.
-pub(super) struct Link {
+pub(in crate::sandbox) struct Link<P> {
+    peer: PhantomData<fn(P)>,
     read: FramedRead<Box<dyn AsyncRead + Send + Unpin>, LengthDelimitedCodec>,
     out: mpsc::Sender<Bytes>,
     aside: Aside,
 }
 
-impl Link {
-    pub(super) async fn open(pipe: Pipe, identity: &Identity, limit: Duration) -> Result<Self, Fault> {
+impl<P: Peer> Link<P> {
+    /// Says hello and waits for the answer, which is given back as well.
+    pub(in crate::sandbox) async fn open(
+        pipe: Pipe,
+        identity: &Identity,
+        limit: Duration,
+    ) -> Result<(Self, P::Reply), Fault> {
         let (out, queue) = mpsc::channel(64);
         tokio::spawn(write_all(pipe.write, queue));
-        let mut link = Self { read: FramedRead::new(pipe.read, codec()), out, aside: pipe.aside };
-        let Identity { session, epoch } = identity.clone();
-        link.send(&Request::Hello { version: VERSION, session, epoch }).await?;
-        let hello =
-            timeout(limit, link.next()).await.map_err(|_| Fault::Broken("the supervisor said no hello".into()))??;
-        match hello {
-            Reply::Hello { version: VERSION, session, .. } if session == identity.session => Ok(link),
-            Reply::Hello { version, session, .. } => Err(Fault::Hostile(format!(
-                "the supervisor speaks version {version} for session {session}; wanted are version {VERSION} and {}",
-                identity.session
-            ))),
-            Reply::Error { reason } => Err(Fault::Hostile(format!("the supervisor refused the stream: {reason}"))),
-            _ => Err(Fault::Hostile("the supervisor's first frame was no hello".into())),
-        }
+        let read = FramedRead::new(pipe.read, codec());
+        let mut link = Self { peer: PhantomData, read, out, aside: pipe.aside };
+        link.send(&P::hello(identity)).await?;
+        let hello = timeout(limit, link.next()).await;
+        let hello = hello.map_err(|_| Fault::Broken(format!("{} said no hello", P::NAME)))??;
+        P::greeted(&hello, identity).map_err(Fault::Hostile)?;
+        Ok((link, hello))
     }
 
-    pub(super) async fn send(&mut self, request: &Request) -> Result<(), Fault> {
+    pub(in crate::sandbox) async fn send(&mut self, request: &P::Request) -> Result<(), Fault> {
         let frame = encode(request).map_err(|error| Fault::Broken(error.to_string()))?;
         // The queue only fills when the container reads nothing.
         match timeout(Duration::from_secs(30), self.out.send(frame)).await {
@@ -60,16 +113,16 @@ impl Link {
     }
 
     /// The next reply. Can be cancelled without loss.
-    pub(super) async fn next(&mut self) -> Result<Reply, Fault> {
+    pub(in crate::sandbox) async fn next(&mut self) -> Result<P::Reply, Fault> {
         match self.read.next().await {
             None => Err(Fault::Broken(self.explain("the stream ended"))),
             // The codec's own complaint; all others are the connection's.
             Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Err(Fault::Hostile(format!("the supervisor sent a frame that is too long ({error})")))
+                Err(Fault::Hostile(format!("{} sent a frame that is too long ({error})", P::NAME)))
             }
             Some(Err(error)) => Err(Fault::Broken(self.explain(&format!("the stream broke: {error}")))),
             Some(Ok(frame)) => {
-                decode(&frame).map_err(|error| Fault::Hostile(format!("the supervisor sent garbage: {error}")))
+                decode(&frame).map_err(|error| Fault::Hostile(format!("{} sent garbage: {error}", P::NAME)))
             }
         }
     }

@@ -1,0 +1,288 @@
+//! The task that owns the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+
+use super::CLOSE;
+use super::book::{Book, Step};
+use crate::audit::entry::{ChangeOutcome, ChangeResult};
+use crate::gateway::protocol::{FromController, FromGateway, VERSION};
+use crate::sandbox::Ledger;
+use crate::sandbox::dial::{Condition, Dial};
+use crate::sandbox::stream::link::{Fault, Link, Peer, same};
+use crate::sandbox::stream::{Identity, Patience};
+
+/// Between two tries to open the stream, at most.
+const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// `operator gateway` beside the agent's container.
+pub(super) struct Gateway;
+
+impl Peer for Gateway {
+    const NAME: &'static str = "the gateway";
+    type Request = FromController;
+    type Reply = FromGateway;
+
+    fn hello(identity: &Identity) -> FromController {
+        let Identity { session, epoch } = identity.clone();
+        FromController::Hello { version: VERSION, session, epoch }
+    }
+
+    fn greeted(reply: &FromGateway, identity: &Identity) -> Result<(), String> {
+        match reply {
+            FromGateway::Hello { version, session, .. } => {
+                same::<Self>((*version, session), (VERSION, &identity.session))
+            }
+            FromGateway::Error { reason } => Err(format!("the gateway refused the stream: {reason}")),
+            _ => Err("the gateway's first frame was no hello".into()),
+        }
+    }
+}
+
+pub(super) struct Driver {
+    dial: Arc<dyn Dial>,
+    identity: Identity,
+    patience: Patience,
+    ledger: Arc<dyn Ledger>,
+    orders: mpsc::Receiver<oneshot::Sender<()>>,
+    book: Book,
+    writes: JoinSet<Written>,
+    boot: Option<u64>,
+    closing: Option<Closing>,
+}
+
+/// The ledger's word.
+enum Written {
+    Begun(u64, Result<i64, String>),
+    Completed(u64, i64, Result<(), String>),
+}
+
+/// The session ends: who waits for that, and until when.
+struct Closing {
+    answer: oneshot::Sender<()>,
+    until: Instant,
+}
+
+impl Driver {
+    pub(super) async fn connect(
+        dial: Arc<dyn Dial>,
+        identity: Identity,
+        patience: Patience,
+        ledger: Arc<dyn Ledger>,
+        orders: mpsc::Receiver<oneshot::Sender<()>>,
+    ) -> Result<(Self, Link<Gateway>), String> {
+        let mut driver = Self {
+            dial,
+            identity,
+            patience,
+            ledger,
+            orders,
+            book: Book::default(),
+            writes: JoinSet::new(),
+            boot: None,
+            closing: None,
+        };
+        let until = Instant::now() + driver.patience.hello;
+        let link = driver.open(Some(until), "no stream could be opened".into()).await?;
+        Ok((driver, link))
+    }
+
+    /// Serves until the session ends or the gateway is gone.
+    pub(super) async fn drive(mut self, mut link: Link<Gateway>) {
+        let reason = loop {
+            match self.serve(&mut link).await {
+                Ok(()) => break "the session ended before it was heard of again".to_owned(),
+                Err(Fault::Hostile(reason)) => break reason,
+                Err(Fault::Broken(reason)) => {
+                    tracing::info!(session = self.identity.session, reason, "the gateway's stream is opened again");
+                    let until = self.closing.as_ref().map(|closing| closing.until);
+                    match self.open(until, reason).await {
+                        Ok(new) => link = new,
+                        Err(reason) => break reason,
+                    }
+                }
+            }
+        };
+        self.end(&reason).await;
+    }
+
+    /// Opens the stream, until then, or for as long as somebody holds the handle and the container stands.
+    async fn open(&mut self, until: Option<Instant>, mut reason: String) -> Result<Link<Gateway>, String> {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let limit = self.patience.hello;
+            let link = async {
+                let pipe = self.dial.dial().await.map_err(Fault::Broken)?;
+                Link::open(pipe, &self.identity, limit).await
+            };
+            match timeout(limit, link).await {
+                Ok(Ok((link, hello))) => {
+                    self.greeted(&hello).await;
+                    return Ok(link);
+                }
+                Ok(Err(Fault::Hostile(reason))) => return Err(reason),
+                Ok(Err(Fault::Broken(now))) => reason = now,
+                Err(_) => "the gateway said no hello".clone_into(&mut reason),
+            }
+            if let Condition::Gone(how) = self.dial.look().await {
+                return Err(how);
+            }
+            if until.is_some_and(|until| Instant::now() >= until) || self.orders.is_closed() {
+                return Err(reason);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF);
+        }
+    }
+
+    /// A gateway that was started again knows nothing of what the one before did.
+    async fn greeted(&mut self, hello: &FromGateway) {
+        let FromGateway::Hello { boot, .. } = hello else { return };
+        if self.boot.is_some_and(|before| before != *boot) {
+            self.settle("the gateway ended in the middle of it and was started again").await;
+        }
+        self.boot = Some(*boot);
+    }
+
+    /// Serves one connection until it breaks; `Ok` when the session ended.
+    async fn serve(&mut self, link: &mut Link<Gateway>) -> Result<(), Fault> {
+        let epoch = self.identity.epoch;
+        if self.closing.is_some() {
+            link.send(&FromController::Close { epoch }).await?;
+        }
+        let mut ticks = interval(self.patience.ping);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut nonce, mut heard) = (0, Instant::now());
+        loop {
+            let silent = heard + self.patience.silence;
+            let give_up = self.closing.as_ref().map(|closing| closing.until);
+            let step = tokio::select! {
+                frame = link.next() => {
+                    heard = Instant::now();
+                    match frame? {
+                        FromGateway::Begin { id, change } => self.book.begin(id, change, epoch),
+                        FromGateway::Done { id, result } => self.book.done(id, result),
+                        FromGateway::Closed => {
+                            // What it said before is still being written.
+                            self.drain().await;
+                            return Ok(());
+                        }
+                        FromGateway::Pong { .. } => Step::Wait,
+                        FromGateway::Hello { .. } => return Err(Fault::Hostile("the gateway said hello twice".into())),
+                        FromGateway::Error { reason } => {
+                            return Err(Fault::Hostile(format!("the gateway refused the stream: {reason}")));
+                        }
+                    }
+                }
+                Some(Ok(written)) = self.writes.join_next() => self.written(written),
+                order = self.orders.recv(), if self.closing.is_none() => match order {
+                    // The handle was dropped without a close: the container goes.
+                    None => return Ok(()),
+                    Some(answer) => {
+                        self.book.close();
+                        self.closing = Some(Closing { answer, until: Instant::now() + CLOSE });
+                        Step::Send(FromController::Close { epoch })
+                    }
+                },
+                () = until(give_up) => return Ok(()),
+                _ = ticks.tick() => {
+                    nonce += 1;
+                    Step::Send(FromController::Ping { nonce })
+                }
+                () = sleep_until(silent) => return Err(Fault::Broken("the gateway is silent".into())),
+            };
+            self.follow(step, link).await?;
+        }
+    }
+
+    async fn follow(&mut self, step: Step, link: &mut Link<Gateway>) -> Result<(), Fault> {
+        let ledger = self.ledger.clone();
+        match step {
+            Step::Wait => {}
+            Step::Send(frame) => link.send(&frame).await?,
+            Step::Begin(id, change) => {
+                self.writes.spawn(async move { Written::Begun(id, ledger.begin(&change).await) });
+            }
+            Step::Complete(id, seq, result) => {
+                self.writes.spawn(async move { Written::Completed(id, seq, ledger.complete(seq, &result).await) });
+            }
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, written: Written) -> Step {
+        match written {
+            Written::Begun(id, word) => self.book.begun(id, word, self.identity.epoch),
+            Written::Completed(id, seq, word) => {
+                if let Err(reason) = &word {
+                    tracing::warn!(
+                        session = self.identity.session,
+                        entry = seq,
+                        reason,
+                        "what came of a change is not on record yet"
+                    );
+                }
+                self.book.completed(id, seq, word)
+            }
+        }
+    }
+
+    /// Waits for the ledger's words on what it was told, for a bounded time.
+    async fn drain(&mut self) {
+        let all = async {
+            while let Some(written) = self.writes.join_next().await {
+                if let Ok(written) = written {
+                    self.written(written);
+                }
+            }
+        };
+        if timeout(CLOSE, all).await.is_err() {
+            tracing::warn!(
+                session = self.identity.session,
+                "the audit store has not taken all that came of the changes"
+            );
+        }
+    }
+
+    /// Puts on record that nobody knows what came of the changes that were begun.
+    async fn settle(&mut self, reason: &str) {
+        self.drain().await;
+        for seq in self.book.abandon() {
+            let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
+            let result = ChangeResult { outcome, duration_ms: 0, input: None, details: serde_json::Value::Null };
+            if let Err(reason) = self.ledger.complete(seq, &result).await {
+                tracing::warn!(
+                    session = self.identity.session,
+                    entry = seq,
+                    reason,
+                    "a change stays without its end on record"
+                );
+            }
+        }
+    }
+
+    async fn end(mut self, reason: &str) {
+        self.settle(reason).await;
+        if let Some(closing) = self.closing.take() {
+            // Nobody may wait any more.
+            let _ = closing.answer.send(());
+        } else if !self.orders.is_closed() {
+            tracing::error!(
+                session = self.identity.session,
+                reason,
+                "the gateway is gone: the agent's Docker CLI does not work any more"
+            );
+        }
+    }
+}
+
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}
