@@ -98,7 +98,7 @@ pub struct Policy {
     /// Networks beside the system's own that the agent may reach, such as `10.20.0.0/16`. None by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.all(net, net.size() <= 49 && (net.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}$') || net.matches('^[0-9a-fA-F:.]+/[0-9]{1,3}$')))").message("egress names networks with their masks, such as 10.20.0.0/16 or fd00::/8"))]
+    #[schemars(inner(length(max = 49), regex(pattern = r"^([0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]+/[0-9]{1,3})$")))]
     pub egress: Vec<String>,
 }
 
