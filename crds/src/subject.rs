@@ -98,7 +98,10 @@ pub struct Policy {
     /// Networks beside the system's own that the agent may reach, such as `10.20.0.0/16`. None by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 64))]
-    #[schemars(inner(length(max = 49), regex(pattern = r"^([0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]+/[0-9]{1,3})$")))]
+    #[schemars(inner(
+        length(max = 49),
+        regex(pattern = r"^([0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]+/[0-9]{1,3})$")
+    ))]
     pub egress: Vec<String>,
 }
 

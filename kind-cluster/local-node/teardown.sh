@@ -30,7 +30,13 @@ unmount_all() {
   done
 }
 
+# The pods' ends first: they outlive the bridge, and a pod's namespace that is left over (from a node whose folder
+# is gone) would go on answering for an address that is given to another pod.
 remove_links() {
+  local port
+  for port in $(ip -o link show master $BRIDGE 2>/dev/null | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }'); do
+    ip link del "$port" 2>/dev/null || true
+  done
   ip link del $BRIDGE 2>/dev/null || true
   ip addr del "$IP/32" dev lo 2>/dev/null || true
   rm -rf /var/lib/cni/results/$CONTEXT-*

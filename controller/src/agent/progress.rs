@@ -73,7 +73,8 @@ pub struct RunningCommand {
 impl Progress {
     /// Takes an entry into account.
     pub fn saw(&mut self, seq: i64, at: Timestamp, body: &EntryBody) {
-        self.last_seq = seq;
+        // A change's entry can be seen before or after its neighbours.
+        self.last_seq = self.last_seq.max(seq);
         // The verbatim message is not for people: its words and calls have entries of their own.
         if body.kind() == EntryKind::Turn {
             return;

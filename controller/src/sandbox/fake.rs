@@ -33,6 +33,8 @@ pub enum FakeCall {
     Run(i64, String),
     /// [`Sandbox::kill`].
     Kill(i64),
+    /// [`Sandbox::close`].
+    Close,
 }
 
 /// Keeps changes in memory, numbered from 1, and can be told to take no more.
@@ -344,6 +346,10 @@ impl Sandbox for FakeSandbox {
             command.killed.notify_one();
         }
         Ok(())
+    }
+
+    async fn close(&self) {
+        self.shared.record(FakeCall::Close);
     }
 }
 

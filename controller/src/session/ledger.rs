@@ -1,5 +1,6 @@
 //! A session's changes of its subject, on record in its trail.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::agent::{Progress, Trail};
-use crate::audit::EntryBody;
-use crate::audit::entry::{Change, ChangeEntry, ChangeResult, CompletedChange};
+use crate::audit::entry::{Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange};
+use crate::audit::{AuditStore, Entry, EntryBody};
 use crate::sandbox::Ledger;
+use crate::session::SessionId;
 
 /// How long a change waits for the audit store before it is refused. The gateway itself waits a little
 /// longer, so that it hears the reason.
@@ -51,5 +53,45 @@ impl Ledger for SessionLedger {
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
         let completed = CompletedChange { change: begun, result: result.clone() };
         self.write(ChangeEntry::Completed(completed), COMPLETE).await.map(drop)
+    }
+}
+
+/// How many entries are read at once.
+const PAGE: i64 = 500;
+
+/// The last words on changes of which an earlier controller put the beginning on record and not the end.
+pub async fn left_open(store: &dyn AuditStore, session: &SessionId) -> Vec<EntryBody> {
+    let (mut open, mut after) = (BTreeSet::new(), 0);
+    loop {
+        match store.entries(session, after, PAGE).await {
+            Ok(page) => {
+                let Some(last) = page.last() else { break };
+                after = last.seq;
+                page.iter().for_each(|entry| note(&mut open, entry));
+            }
+            Err(error) => {
+                tracing::error!(%session, error = crate::error::chain(&error), "changes may stay without their end on record");
+                break;
+            }
+        }
+    }
+    let reason = "the controller ended before it heard what came of it";
+    let unknown = |change| {
+        let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
+        let result = ChangeResult { outcome, duration_ms: 0, input: None, details: serde_json::Value::Null };
+        EntryBody::Change(ChangeEntry::Completed(CompletedChange { change, result }))
+    };
+    open.into_iter().map(unknown).collect()
+}
+
+fn note(open: &mut BTreeSet<i64>, entry: &Entry) {
+    match &entry.body {
+        EntryBody::Change(ChangeEntry::Begun(_)) => {
+            open.insert(entry.seq);
+        }
+        EntryBody::Change(ChangeEntry::Completed(done)) => {
+            open.remove(&done.change);
+        }
+        _ => {}
     }
 }

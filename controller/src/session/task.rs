@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Seat;
-use super::ledger::SessionLedger;
+use super::ledger::{self, SessionLedger};
 use super::view::End;
 use super::{SessionId, SessionView};
 use crate::agent::{
@@ -228,7 +228,9 @@ async fn take_over(context: &Arc<Context>, record: &SessionRecord, view: &watch:
     let recorder = Recorder::new(context.audit.clone(), record, CancellationToken::new());
     let event = |event, details| EntryBody::Control(ControlEntry { event, message: message.into(), details });
     let sealed = serde_json::json!({"phase": end.phase.as_str(), "reason": end.reason});
-    for body in [event(ControlEvent::Error, serde_json::Value::Null), event(ControlEvent::Sealed, sealed)] {
+    let mut words = ledger::left_open(&*context.audit, &record.new.id).await;
+    words.extend([event(ControlEvent::Error, serde_json::Value::Null), event(ControlEvent::Sealed, sealed)]);
+    for body in words {
         if let Err(error) = recorder.record_within(body, LAST_WORDS).await {
             tracing::error!(session = %record.new.id, error = crate::error::chain(&error), "the interruption is not on record");
         }

@@ -7,6 +7,7 @@ use controller::audit::fake::Fault;
 use controller::audit::{CallOutcome, EntryBody, Outcome};
 use controller::model::fake::{Step, calls};
 use controller::sandbox::CommandResult;
+use controller::sandbox::fake::FakeCall;
 use serde_json::json;
 
 use crate::rig::{Rig, conclude, conclusion, reason, shell};
@@ -71,6 +72,7 @@ async fn three_calls_of_a_turn_run_in_order_and_three_results_go_back() {
             "control:sealed",
         ]
     );
+    assert_eq!(rig.provider.calls().last(), Some(&FakeCall::Close), "nothing is changed after the last entry");
     let second = &model.requests()[1].messages;
     assert_eq!(second.len(), 3);
     assert_eq!(second[1]["content"][0]["id"], "a");
