@@ -19,6 +19,8 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod events;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod gateway;
 pub mod http;
 pub mod incident;
