@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::agent::Budgets;
 use crate::model::PriceTable;
 use crate::sandbox::ContainerLimits;
+use crate::tenancy::Tenants;
 
 /// The file that `--config` names. Every part may be absent; an unknown key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub prices: PriceTable,
     /// The agent's container.
     pub agent: AgentConfig,
+    /// Which namespace may name which compose projects and images. None: everybody everything.
+    pub tenants: Tenants,
 }
 
 /// The agent's container.
@@ -84,5 +87,23 @@ mod tests {
         assert!(prices.of("mine").known && prices.of("claude-opus-5-5").known && !prices.of("other").known);
         let error = Config::parse("budgets:\n  turn: 5\n").unwrap_err();
         assert!(error.contains("turn") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_an_error_with_its_line() {
+        let right = "tenants:\n- namespaces: [team-a, team-a-*]\n  projects: [shop]\n";
+        assert!(Config::parse(right).unwrap().tenants.project("team-a-x", "shop").is_ok());
+        for (wrong, what) in [
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - 'sh*p'\n", "at the end only"),
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - ''\n", "empty pattern"),
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - Shop\n", "'S'"),
+            ("tenants:\n- projects: [b]\n  namespaces: [a]\n  images:\n  - 'two words'\n", "' '"),
+            ("tenants:\n- projects: [b]\n  namespaces: [a]\n  images: [a]\n  image: [b]\n", "image"),
+        ] {
+            let error = Config::parse(wrong).unwrap_err();
+            assert!(error.contains(what) && error.contains("line 5"), "{error}");
+        }
+        let error = Config::parse("tenants:\n- projects: [b]\n").unwrap_err();
+        assert!(error.contains("namespaces"), "{error}");
     }
 }

@@ -5,6 +5,7 @@
 //! * [`run`] wires everything once; [`scope`] holds the watches and caches, [`context`] what every
 //!   reconcile shares, [`status`], [`events`], [`metrics`] and [`http`] what the outside sees;
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
+//! * [`tenancy`] says which namespace may name which projects and images;
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
@@ -33,4 +34,5 @@ pub mod session;
 pub mod status;
 pub mod subject;
 pub mod supervisor;
+pub mod tenancy;
 pub mod wall;
