@@ -10,9 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::plan::Plan;
 use super::validate::Rejected;
 use crate::agent::progress::printable;
+use crate::printable::{paragraph, short_line};
 use crate::session::SessionView;
 use crate::session::queue::Why;
 use crate::session::view::End;
+
+/// Characters of a condition's message: the API server refuses it beyond 32 KiB, and a status should
+/// be far below.
+const MESSAGE: usize = 2000;
 
 /// Why a session cannot start just now, though the Incident is fine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +163,8 @@ impl StatusBuilder {
 
     fn ended(&mut self, end: &End) {
         self.status.root_cause = end.root_cause.as_deref().map(printable);
-        self.status.summary.clone_from(&end.summary);
-        self.status.follow_up.clone_from(&end.follow_up);
+        self.status.summary = end.summary.as_deref().map(paragraph);
+        self.status.follow_up = end.follow_up.as_deref().map(paragraph);
         self.status.container = None;
         let (concluded, said) = match end.phase {
             IncidentPhase::Concluded => (ConditionStatus::True, "the agent says that the fault is gone"),
@@ -204,18 +209,9 @@ impl StatusBuilder {
     }
 
     fn condition(&mut self, type_: &str, status: ConditionStatus, reason: &str, message: &str) {
-        let message = bounded(message);
+        let message = short_line(message, MESSAGE);
         set_condition(&mut self.status.conditions, type_, status, reason, &message, self.generation, self.now);
     }
-}
-
-/// The API server refuses a condition's message beyond 32 KiB; a status should be far below.
-fn bounded(message: &str) -> String {
-    const LIMIT: usize = 2000;
-    if message.chars().count() <= LIMIT {
-        return message.to_owned();
-    }
-    message.chars().take(LIMIT).chain(['…']).collect()
 }
 
 /// The API server keeps whole seconds; a finer time would differ from what is read back.
