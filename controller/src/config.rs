@@ -1,5 +1,7 @@
 //! The configuration file: what is structured. Everything else is a flag (see [`crate::cli::run`]).
 
+mod budgets;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -14,6 +16,7 @@ use crate::tenancy::Tenants;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Limits of a session, where neither the Incident nor the Subject's policy says otherwise.
+    #[serde(deserialize_with = "budgets::read")]
     pub budgets: Budgets,
     /// Prices per million tokens. Lines here come on top of the built-in ones.
     pub prices: PriceTable,
