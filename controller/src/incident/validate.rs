@@ -62,11 +62,17 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
     let spec = &incident.spec;
     let namespace = incident.namespace().unwrap_or_default();
     let name = &spec.subject_ref.name;
-    let subject = neighbours.subject.as_deref().ok_or_else(|| Rejected {
-        reason: "SubjectNotFound",
-        message: format!(
-            "there is no Subject {name:?} in namespace {namespace:?}: apply it, or correct spec.subjectRef; the Incident waits"
-        ),
+    let subject = neighbours.subject.as_deref().ok_or_else(|| match &neighbours.unreadable {
+        Some(error) => Rejected {
+            reason: "SubjectNotAccepted",
+            message: format!("Subject {name:?} does not fit its type, correct it: {error}"),
+        },
+        None => Rejected {
+            reason: "SubjectNotFound",
+            message: format!(
+                "there is no Subject {name:?} in namespace {namespace:?}: apply it, or correct spec.subjectRef; the Incident waits"
+            ),
+        },
     })?;
     let tenants = &defaults.config.tenants;
     let project = crate::subject::project(subject, tenants).map_err(|rejected| Rejected {
@@ -172,14 +178,18 @@ mod tests {
         let yaml = format!(
             "apiVersion: operator.dev/v1alpha1\nkind: Subject\nmetadata: {{name: s, namespace: ns}}\nspec: {spec}"
         );
-        Neighbours { subject: Some(Arc::new(serde_saphyr::from_str(&yaml).unwrap())) }
+        Neighbours { subject: Some(Arc::new(serde_saphyr::from_str(&yaml).unwrap())), ..Neighbours::default() }
     }
 
     #[test]
     fn an_unknown_subject_is_named() {
-        let rejected = validate(&incident("{}"), &Neighbours { subject: None }, &defaults()).unwrap_err();
+        let rejected = validate(&incident("{}"), &Neighbours::default(), &defaults()).unwrap_err();
         assert_eq!(rejected.reason, "SubjectNotFound");
         assert!(rejected.message.contains("\"s\"") && rejected.message.contains("\"ns\""), "{}", rejected.message);
+        let unreadable = Neighbours { unreadable: Some("missing field `where`".into()), ..Neighbours::default() };
+        let rejected = validate(&incident("{}"), &unreadable, &defaults()).unwrap_err();
+        assert_eq!(rejected.reason, "SubjectNotAccepted");
+        assert!(rejected.message.contains("`where`"), "{}", rejected.message);
     }
 
     #[test]
