@@ -1,5 +1,7 @@
 //! The configuration file: what is structured. Everything else is a flag (see [`crate::cli::run`]).
 
+mod budgets;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -7,17 +9,21 @@ use serde::Deserialize;
 use crate::agent::Budgets;
 use crate::model::PriceTable;
 use crate::sandbox::ContainerLimits;
+use crate::tenancy::Tenants;
 
 /// The file that `--config` names. Every part may be absent; an unknown key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Limits of a session, where neither the Incident nor the Subject's policy says otherwise.
+    #[serde(deserialize_with = "budgets::read")]
     pub budgets: Budgets,
     /// Prices per million tokens. Lines here come on top of the built-in ones.
     pub prices: PriceTable,
     /// The agent's container.
     pub agent: AgentConfig,
+    /// Which namespace may name which compose projects and images. None: everybody everything.
+    pub tenants: Tenants,
 }
 
 /// The agent's container.
@@ -84,5 +90,23 @@ mod tests {
         assert!(prices.of("mine").known && prices.of("claude-opus-5-5").known && !prices.of("other").known);
         let error = Config::parse("budgets:\n  turn: 5\n").unwrap_err();
         assert!(error.contains("turn") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_an_error_with_its_line() {
+        let right = "tenants:\n- namespaces: [team-a, team-a-*]\n  projects: [shop]\n";
+        assert!(Config::parse(right).unwrap().tenants.project("team-a-x", "shop").is_ok());
+        for (wrong, what) in [
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - 'sh*p'\n", "at the end only"),
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - ''\n", "empty pattern"),
+            ("tenants:\n- namespaces: [a]\n  projects:\n  - shop\n  - Shop\n", "'S'"),
+            ("tenants:\n- projects: [b]\n  namespaces: [a]\n  images:\n  - 'two words'\n", "' '"),
+            ("tenants:\n- projects: [b]\n  namespaces: [a]\n  images: [a]\n  image: [b]\n", "image"),
+        ] {
+            let error = Config::parse(wrong).unwrap_err();
+            assert!(error.contains(what) && error.contains("line 5"), "{error}");
+        }
+        let error = Config::parse("tenants:\n- projects: [b]\n").unwrap_err();
+        assert!(error.contains("namespaces"), "{error}");
     }
 }

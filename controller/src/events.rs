@@ -3,6 +3,8 @@
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 
+use crate::printable::short_line;
+
 /// Publishes Events. One that cannot be published is logged and forgotten: nothing waits for it.
 pub struct Events {
     recorder: Recorder,
@@ -34,7 +36,7 @@ impl Events {
         note: &str,
     ) {
         // The API refuses a note beyond 1 kB.
-        let note: String = note.chars().take(240).collect();
+        let note = short_line(note, 240);
         let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::warn!(reason, error = crate::error::chain(&error), "an Event could not be published");

@@ -5,11 +5,13 @@
 //! * [`run`] wires everything once; [`scope`] holds the watches and caches, [`context`] what every
 //!   reconcile shares, [`status`], [`events`], [`metrics`] and [`http`] what the outside sees;
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
+//! * [`tenancy`] says which namespace may name which projects and images;
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
 //! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
 //!   between that container and the engine, [`wall`] what closes its networks;
+//! * [`printable`] makes lines for people of text that nobody vouches for;
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
@@ -28,6 +30,7 @@ pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod money;
+pub mod printable;
 pub mod run;
 pub mod sandbox;
 pub mod scope;
@@ -35,4 +38,5 @@ pub mod session;
 pub mod status;
 pub mod subject;
 pub mod supervisor;
+pub mod tenancy;
 pub mod wall;

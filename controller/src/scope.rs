@@ -3,6 +3,8 @@
 //! A list of namespaces needs rights in these only, so there is one watch a namespace rather than
 //! one of everything that is filtered here.
 
+mod readable;
+
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use crds::{Incident, Subject};
 use futures::StreamExt;
 use kube::api::Api;
-use kube::core::NamespaceResourceScope;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
@@ -134,12 +136,11 @@ where
         + Sync
         + 'static,
 {
-    let api: Api<K> = match namespace {
+    let api: Api<DeserializeGuard<K>> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    Controller::new(api, watcher::Config::default())
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+    readable::controller(api).with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
 }
 
 /// The one place where the errors of a controller are reported.

@@ -1,9 +1,11 @@
 //! Sessions: one run of the agent on one attempt of one Incident.
 //!
 //! A session is a task, not a long reconcile: [`engine`] starts, observes and cancels tasks keyed by
-//! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container;
+//! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
+//! [`adopt`] one that an earlier controller began;
 //! [`queue`] says who may start; [`sweep`] removes what an earlier controller left on the engine.
 
+pub mod adopt;
 pub mod engine;
 pub mod id;
 pub mod ledger;

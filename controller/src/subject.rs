@@ -14,9 +14,17 @@ use kube::runtime::reflector::ObjectRef;
 use crate::context::Context;
 use crate::incident::validate::Rejected;
 use crate::status::{StatusError, Urgency, Written};
+use crate::tenancy::Tenants;
 
 /// The compose project of a Subject, or why it cannot be looked after. Pure.
-pub fn project(subject: &Subject) -> Result<&str, Rejected> {
+pub fn project<'a>(subject: &'a Subject, tenants: &Tenants) -> Result<&'a str, Rejected> {
+    let project = named(subject)?;
+    tenants.project(&subject.namespace().unwrap_or_default(), project)?;
+    Ok(project)
+}
+
+/// The compose project that a Subject names.
+fn named(subject: &Subject) -> Result<&str, Rejected> {
     match (&subject.spec.r#where.docker, &subject.spec.r#where.kubernetes) {
         (Some(docker), None) => Ok(&docker.project),
         (None, Some(_)) => Err(Rejected {
@@ -38,7 +46,7 @@ pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<A
     let namespace = subject.namespace().unwrap_or_default();
     context.wake_incidents_of(&subject);
     let open = context.open_incidents(&namespace, &subject.name_any()).len();
-    let status = status(&subject, open, Timestamp::now());
+    let status = status(&subject, &context.defaults.config.tenants, open, Timestamp::now());
     if subject.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
@@ -51,10 +59,10 @@ pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<A
 }
 
 /// The status of a Subject. Pure.
-fn status(subject: &Subject, open: usize, now: Timestamp) -> SubjectStatus {
+fn status(subject: &Subject, tenants: &Tenants, open: usize, now: Timestamp) -> SubjectStatus {
     let mut conditions = subject.status.clone().unwrap_or_default().conditions;
     let generation = subject.metadata.generation;
-    let (holds, reason, message) = match project(subject) {
+    let (holds, reason, message) = match project(subject, tenants) {
         Ok(project) => (ConditionStatus::True, "Valid", format!("compose project {project}")),
         Err(rejected) => (ConditionStatus::False, rejected.reason, rejected.message),
     };
@@ -76,4 +84,31 @@ pub fn error_policy(_: Arc<Subject>, _: &StatusError, _: Arc<Context>) -> Action
 #[must_use]
 pub fn of_incident(incident: &Incident) -> ObjectRef<Subject> {
     ObjectRef::new(&incident.spec.subject_ref.name).within(&incident.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(spec: &str) -> Subject {
+        let yaml = format!(
+            "apiVersion: operator.dev/v1alpha1\nkind: Subject\nmetadata: {{name: s, namespace: team-a}}\nspec: {spec}"
+        );
+        serde_saphyr::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn a_project_beyond_the_namespace_is_not_accepted() {
+        let tenants: Tenants = serde_saphyr::from_str("[{namespaces: [team-a], projects: [shop]}]").unwrap();
+        let accepted = |spec: &str| {
+            let status = status(&subject(spec), &tenants, 0, Timestamp::UNIX_EPOCH);
+            let condition = status.conditions.iter().find(|c| c.type_ == "Accepted").cloned().unwrap();
+            (condition.status, condition.reason, condition.message)
+        };
+        let (status, reason, message) = accepted("{where: {docker: {project: bank}}}");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "ProjectNotAllowed"));
+        assert!(message.contains("\"team-a\"") && message.contains("it may name shop;"), "{message}");
+        assert_eq!(accepted("{where: {docker: {project: shop}}}").1, "Valid");
+        assert_eq!(accepted("{where: {kubernetes: {namespace: a, serviceAccountName: b}}}").1, "NotSupported");
+    }
 }

@@ -1,13 +1,14 @@
 //! What a session may spend, and what of it is left.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::Price;
 use crate::money::NanoDollars;
 
-/// Limits of a session. `None` is no limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+/// Limits of a session. `None` is no limit. Written so into the trail; [`crate::config`] reads them as
+/// people write them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Budgets {
     /// Model turns.
     pub turns: u32,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::entry::{ChangeEntry, ChangeOutcome};
 use crate::audit::{EntryBody, EntryKind};
 use crate::money::NanoDollars;
+use crate::printable::short_line;
 
 /// How many lines [`Progress::recent`] keeps.
 const RECENT: usize = 12;
@@ -118,26 +119,10 @@ fn outcome_of(outcome: &ChangeOutcome) -> String {
     }
 }
 
-/// `text` as one printable line of bounded length.
+/// `text` as one printable line of at most some 160 characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let mut line = String::new();
-    let mut count = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-            count += 1;
-        }
-        for c in word.chars() {
-            if count == LINE {
-                line.push('…');
-                return line;
-            }
-            line.push(c);
-            count += 1;
-        }
-    }
-    line
+    short_line(text, LINE)
 }
 
 #[cfg(test)]
@@ -146,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_line_is_short_and_printable() {
-        assert_eq!(printable("a\n\tb\u{1b}[31m  c"), "a b [31m c");
+        assert_eq!(printable("a\n\tb\u{1b}[31m  c\u{202e}"), "a b c\\u{202e}");
         let long = printable(&"ä".repeat(1000));
         assert_eq!(long.chars().count(), LINE + 1);
     }

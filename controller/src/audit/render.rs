@@ -1,7 +1,7 @@
 //! Showing the trail to people: pure functions from sessions and entries to text.
 //!
 //! What is shown was written by a model and by the commands that it ran, so every character passes
-//! [`clean`] before it reaches a terminal or a page.
+//! [`crate::printable`] or [`clean`] before it reaches a terminal or a page.
 #![allow(clippy::format_push_string, clippy::format_collect)] // reads better than write! with an error that cannot be
 
 pub mod clean;

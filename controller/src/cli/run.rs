@@ -71,7 +71,7 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_INSTALLATION", default_value = "operator", value_name = "NAME")]
     pub installation: String,
 
-    /// The configuration file: budgets, prices, agent images.
+    /// The configuration file: budgets, prices, agent images, tenants.
     #[arg(long, env = "OPERATOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -16,8 +16,8 @@ use super::status::{StatusBuilder, Trouble};
 use super::validate::{Accepted, validate};
 use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::session::SessionKey;
 use crate::session::task::{self, Work};
+use crate::session::{SessionKey, adopt};
 use crate::status::{Urgency, Written};
 
 /// A queued or waiting Incident looks again after this long, should an event be lost.
@@ -65,7 +65,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             Ok(Action::requeue(Duration::from_millis(500)))
         }
         Plan::Adopt => {
-            adopt(incident, context, &key);
+            take_up(incident, context, &key);
             Ok(Action::requeue(LOOK_AGAIN))
         }
         Plan::Start => match &validated {
@@ -122,10 +122,10 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
 }
 
 /// Takes over the session of an earlier controller.
-fn adopt(incident: &Incident, context: &Arc<Context>, key: &SessionKey) {
+fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey) {
     let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
     if let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), true) {
-        context.engine.spawn(key, task::adopt(context.clone(), key.uid.clone(), key.attempt, seat));
+        context.engine.spawn(key, adopt::adopt(context.clone(), key.uid.clone(), key.attempt, seat));
     }
 }
 

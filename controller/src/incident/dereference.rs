@@ -6,14 +6,18 @@ use std::sync::Arc;
 use crds::{Incident, Subject};
 use kube::ResourceExt;
 use kube::api::Api;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::context::Context;
 
 /// An Incident's neighbours.
+#[derive(Default)]
 pub struct Neighbours {
     /// Its Subject, if it exists.
     pub subject: Option<Arc<Subject>>,
+    /// Why it cannot be read, if it exists and does not fit its type.
+    pub unreadable: Option<String>,
 }
 
 /// Reads them.
@@ -22,14 +26,18 @@ pub async fn dereference(incident: &Incident, context: &Context) -> Result<Neigh
     if cached.subject.is_some() {
         return Ok(cached);
     }
-    let api: Api<Subject> = Api::namespaced(context.client.clone(), &incident.namespace().unwrap_or_default());
-    let subject = api.get_opt(&incident.spec.subject_ref.name).await?;
-    Ok(Neighbours { subject: subject.map(Arc::new) })
+    let namespace = incident.namespace().unwrap_or_default();
+    let api: Api<DeserializeGuard<Subject>> = Api::namespaced(context.client.clone(), &namespace);
+    Ok(match api.get_opt(&incident.spec.subject_ref.name).await?.map(|guard| guard.0) {
+        None => Neighbours::default(),
+        Some(Ok(subject)) => Neighbours { subject: Some(Arc::new(subject)), ..Neighbours::default() },
+        Some(Err(invalid)) => Neighbours { unreadable: Some(invalid.error), ..Neighbours::default() },
+    })
 }
 
 /// What the cache has of them.
 pub fn cached(incident: &Incident, context: &Context) -> Neighbours {
     let namespace = incident.namespace().unwrap_or_default();
     let subject = ObjectRef::<Subject>::new(&incident.spec.subject_ref.name).within(&namespace);
-    Neighbours { subject: context.subjects.get(&subject) }
+    Neighbours { subject: context.subjects.get(&subject), ..Neighbours::default() }
 }

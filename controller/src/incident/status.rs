@@ -10,9 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::plan::Plan;
 use super::validate::Rejected;
 use crate::agent::progress::printable;
+use crate::printable::{paragraph, short_line};
 use crate::session::SessionView;
 use crate::session::queue::Why;
 use crate::session::view::End;
+
+/// Characters of a condition's message: the API server refuses it beyond 32 KiB, and a status should
+/// be far below.
+const MESSAGE: usize = 2000;
 
 /// Why a session cannot start just now, though the Incident is fine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +116,10 @@ impl StatusBuilder {
     }
 
     fn session(&mut self, view: &SessionView) {
+        // Until its row is read nothing is known of it, and an earlier controller may have said more.
+        if view.id.is_none() {
+            return;
+        }
         let (status, progress) = (&mut self.status, &view.progress);
         status.session_id = view.id.as_ref().map(ToString::to_string).or(status.session_id.take());
         status.model = Some(view.model.clone()).filter(|model| !model.is_empty()).or(status.model.take());
@@ -137,12 +146,16 @@ impl StatusBuilder {
     }
 
     fn running(&mut self, view: &SessionView) {
-        let ready = match (&view.container, &view.sandbox_trouble) {
-            (_, Some((reason, message))) => (ConditionStatus::False, *reason, message.as_str()),
-            (Some(_), None) => {
+        let ready = match (&view.container, &view.sandbox_trouble, &view.progress.waiting) {
+            (_, Some((reason, message)), _) => (ConditionStatus::False, *reason, message.as_str()),
+            (Some(_), None, _) => {
                 (ConditionStatus::True, "ContainerRunning", "the agent's container stands beside the subject")
             }
-            (None, None) => (ConditionStatus::Unknown, "ContainerStarting", "the agent's container is being made"),
+            // Nothing is made before the row stands, nor taken over before it is read.
+            (None, None, Some(waiting)) if view.id.is_none() => {
+                (ConditionStatus::False, "AuditUnavailable", waiting.as_str())
+            }
+            (None, None, _) => (ConditionStatus::Unknown, "ContainerStarting", "the agent's container is being made"),
         };
         self.condition("SessionReady", ready.0, ready.1, ready.2);
         let message = match (&view.progress.waiting, &view.sandbox_trouble, &view.progress.command) {
@@ -158,8 +171,8 @@ impl StatusBuilder {
 
     fn ended(&mut self, end: &End) {
         self.status.root_cause = end.root_cause.as_deref().map(printable);
-        self.status.summary.clone_from(&end.summary);
-        self.status.follow_up.clone_from(&end.follow_up);
+        self.status.summary = end.summary.as_deref().map(paragraph);
+        self.status.follow_up = end.follow_up.as_deref().map(paragraph);
         self.status.container = None;
         let (concluded, said) = match end.phase {
             IncidentPhase::Concluded => (ConditionStatus::True, "the agent says that the fault is gone"),
@@ -204,21 +217,59 @@ impl StatusBuilder {
     }
 
     fn condition(&mut self, type_: &str, status: ConditionStatus, reason: &str, message: &str) {
-        let message = bounded(message);
+        let message = short_line(message, MESSAGE);
         set_condition(&mut self.status.conditions, type_, status, reason, &message, self.generation, self.now);
     }
-}
-
-/// The API server refuses a condition's message beyond 32 KiB; a status should be far below.
-fn bounded(message: &str) -> String {
-    const LIMIT: usize = 2000;
-    if message.chars().count() <= LIMIT {
-        return message.to_owned();
-    }
-    message.chars().take(LIMIT).chain(['…']).collect()
 }
 
 /// The API server keeps whole seconds; a finer time would differ from what is read back.
 fn whole_seconds(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running() -> Incident {
+        let yaml = "apiVersion: operator.dev/v1alpha1\nkind: Incident\nmetadata: {name: i, namespace: ns}\n\
+                    spec: {title: t, subjectRef: {name: s}}\n\
+                    status: {phase: Running, attempt: 1, sessionId: one, turns: 3, cost: $0.07, container: c}";
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    fn condition(status: &IncidentStatus, type_: &str) -> (String, String) {
+        let found = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        (found.status.clone(), found.reason.clone())
+    }
+
+    #[test]
+    fn a_session_whose_row_cannot_be_read_says_so_and_forgets_nothing() {
+        let mut view = SessionView::default();
+        view.progress.waiting = Some("the audit store is unavailable".into());
+        let status = StatusBuilder::new(&running(), Timestamp::UNIX_EPOCH).observed(&view);
+        assert_eq!(status.phase, IncidentPhase::Running);
+        assert_eq!(status.message.as_deref(), Some("the audit store is unavailable"));
+        assert_eq!(condition(&status, "SessionReady"), ("False".into(), "AuditUnavailable".into()));
+        assert_eq!((status.turns, status.cost.as_deref()), (Some(3), Some("$0.07")));
+        assert_eq!(status.session_id.as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn nothing_that_the_agent_says_reorders_a_line() {
+        let end = End {
+            phase: IncidentPhase::Concluded,
+            reason: "Concluded".into(),
+            message: "done\u{202e}".into(),
+            root_cause: Some("disk\u{202e} lluf\u{2066}".into()),
+            summary: Some("one\u{200b}\ntwo\u{1b}[2J".into()),
+            follow_up: Some("\u{2067}none".into()),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let view = SessionView { id: Some("one".to_owned().into()), end: Some(end), ..SessionView::default() };
+        let status = StatusBuilder::new(&running(), Timestamp::UNIX_EPOCH).observed(&view);
+        let all = serde_json::to_string(&status).unwrap();
+        assert!(!all.chars().any(crate::printable::is_dangerous), "{all}");
+        assert_eq!(status.summary.as_deref(), Some("one\\u{200b}\ntwo\\x1b[2J"));
+    }
 }

@@ -62,15 +62,22 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
     let spec = &incident.spec;
     let namespace = incident.namespace().unwrap_or_default();
     let name = &spec.subject_ref.name;
-    let subject = neighbours.subject.as_deref().ok_or_else(|| Rejected {
-        reason: "SubjectNotFound",
-        message: format!(
-            "there is no Subject {name:?} in namespace {namespace:?}: apply it, or correct spec.subjectRef; the Incident waits"
-        ),
+    let subject = neighbours.subject.as_deref().ok_or_else(|| match &neighbours.unreadable {
+        Some(error) => Rejected {
+            reason: "SubjectNotAccepted",
+            message: format!("Subject {name:?} does not fit its type, correct it: {error}"),
+        },
+        None => Rejected {
+            reason: "SubjectNotFound",
+            message: format!(
+                "there is no Subject {name:?} in namespace {namespace:?}: apply it, or correct spec.subjectRef; the Incident waits"
+            ),
+        },
     })?;
-    let project = crate::subject::project(subject).map_err(|rejected| Rejected {
+    let tenants = &defaults.config.tenants;
+    let project = crate::subject::project(subject, tenants).map_err(|rejected| Rejected {
         reason: "SubjectNotAccepted",
-        message: format!("Subject {name:?} cannot be worked on: {}", rejected.message),
+        message: format!("Subject {name:?} cannot be worked on ({}): {}", rejected.reason, rejected.message),
     })?;
     let agent = spec.agent.clone().unwrap_or_default();
     Ok(Accepted {
@@ -79,25 +86,19 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
         description: subject.spec.description.clone(),
         suspended: subject.spec.suspend,
         model: agent.model.unwrap_or_else(|| defaults.model.clone()),
-        image: image(agent.image, defaults)?,
+        image: image(agent.image, &namespace, project, defaults)?,
         access: access(agent.mode, subject),
         egress: egress(name, subject)?,
         budgets: budgets(agent.budget.as_ref(), subject, &defaults.config.budgets),
     })
 }
 
-fn image(wanted: Option<String>, defaults: &Defaults) -> Result<String, Rejected> {
-    let Some(image) = wanted else { return Ok(defaults.image.clone()) };
-    let allowed = &defaults.config.agent.images;
-    if image == defaults.image || allowed.contains(&image) {
-        return Ok(image);
-    }
-    let mut names = vec![defaults.image.clone()];
-    names.extend(allowed.iter().cloned());
-    Err(Rejected {
-        reason: "ImageNotAllowed",
-        message: format!("spec.agent.image {image:?} is not on the installation's list: {}", names.join(", ")),
-    })
+fn image(wanted: Option<String>, namespace: &str, project: &str, defaults: &Defaults) -> Result<String, Rejected> {
+    let image = wanted.unwrap_or_else(|| defaults.image.clone());
+    let mut offered = vec![defaults.image.clone()];
+    offered.extend(defaults.config.agent.images.iter().cloned());
+    defaults.config.tenants.image(namespace, project, &image, &offered)?;
+    Ok(image)
 }
 
 /// What the Subject's policy opens, and whether the Incident wants anything changed.
@@ -177,14 +178,18 @@ mod tests {
         let yaml = format!(
             "apiVersion: operator.dev/v1alpha1\nkind: Subject\nmetadata: {{name: s, namespace: ns}}\nspec: {spec}"
         );
-        Neighbours { subject: Some(Arc::new(serde_saphyr::from_str(&yaml).unwrap())) }
+        Neighbours { subject: Some(Arc::new(serde_saphyr::from_str(&yaml).unwrap())), ..Neighbours::default() }
     }
 
     #[test]
     fn an_unknown_subject_is_named() {
-        let rejected = validate(&incident("{}"), &Neighbours { subject: None }, &defaults()).unwrap_err();
+        let rejected = validate(&incident("{}"), &Neighbours::default(), &defaults()).unwrap_err();
         assert_eq!(rejected.reason, "SubjectNotFound");
         assert!(rejected.message.contains("\"s\"") && rejected.message.contains("\"ns\""), "{}", rejected.message);
+        let unreadable = Neighbours { unreadable: Some("missing field `where`".into()), ..Neighbours::default() };
+        let rejected = validate(&incident("{}"), &unreadable, &defaults()).unwrap_err();
+        assert_eq!(rejected.reason, "SubjectNotAccepted");
+        assert!(rejected.message.contains("`where`"), "{}", rejected.message);
     }
 
     #[test]
@@ -194,6 +199,20 @@ mod tests {
         assert_eq!(rejected.reason, "ImageNotAllowed");
         assert!(rejected.message.contains("agent:1"), "{}", rejected.message);
         assert_eq!(validate(&incident("{image: 'agent:1'}"), &place, &defaults()).unwrap().image, "agent:1");
+    }
+
+    #[test]
+    fn tenants_bound_projects_and_images() {
+        let mut defaults = defaults();
+        defaults.config.tenants =
+            serde_saphyr::from_str("[{namespaces: [ns], projects: [p], images: [special]}]").unwrap();
+        let (own, foreign) =
+            (subject("{where: {docker: {project: p}}}"), subject("{where: {docker: {project: theirs}}}"));
+        let rejected = validate(&incident("{image: special}"), &foreign, &defaults).unwrap_err();
+        assert_eq!(rejected.reason, "SubjectNotAccepted");
+        assert!(rejected.message.contains("(ProjectNotAllowed)"), "{}", rejected.message);
+        assert_eq!(validate(&incident("{image: special}"), &own, &defaults).unwrap().image, "special");
+        assert_eq!(validate(&incident("{}"), &own, &defaults).unwrap_err().reason, "ImageNotAllowed");
     }
 
     #[test]

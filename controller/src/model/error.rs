@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::printable::short_line;
+
 /// A call that gave no message. Its `Display` is the sentence for the Incident's status; it never
 /// holds the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +98,7 @@ impl ModelError {
     /// An error of this kind. `detail` is shortened to one printable line.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl AsRef<str>) -> Self {
-        Self { kind, detail: one_line(detail.as_ref(), 300), request_id: None, retry_after: None, attempts: 1 }
+        Self { kind, detail: short_line(detail.as_ref(), 300), request_id: None, retry_after: None, attempts: 1 }
     }
 
     /// The reason as a condition has it, also for metrics.
@@ -126,31 +128,17 @@ impl fmt::Display for ModelError {
     }
 }
 
-/// `text` on one printable line of at most `limit` characters.
-fn one_line(text: &str, limit: usize) -> String {
-    let mut line = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
-    if let Some((cut, _)) = line.char_indices().nth(limit) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn says_what_to_do_and_keeps_the_request_id() {
-        let mut error = ModelError::new(ErrorKind::Authentication, "invalid\n x-api-key\u{7}");
+        let mut error = ModelError::new(ErrorKind::Authentication, "invalid\n x-api-key\u{202e}");
         error.request_id = Some("req_1".to_owned());
         assert_eq!(
             error.to_string(),
-            "the model's API refused the key: check ANTHROPIC_API_KEY: invalid x-api-key (request req_1)"
+            "the model's API refused the key: check ANTHROPIC_API_KEY: invalid x-api-key\\u{202e} (request req_1)"
         );
         assert_eq!(error.category(), "ModelAuthentication");
         assert!(!error.kind.is_transient());

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::printable::one_line;
+
 /// Opens streams to one supervisor, and looks after the container that it is in.
 #[async_trait]
 pub trait Dial: Send + Sync + 'static {
@@ -53,15 +55,12 @@ impl Aside {
         kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
-    /// What was said, on one line; empty if nothing was.
+    /// What was said, on one printable line; empty if nothing was.
     #[must_use]
     pub fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
-        text.split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
+        one_line(&text)
     }
 }
 

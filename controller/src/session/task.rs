@@ -2,7 +2,7 @@
 //!
 //! The row comes first; then the container is made while the agent's first model turn runs; then
 //! the agent works; then its end goes into the row, and the container goes. A session that another
-//! controller began is not run again: its row says how it ended, or that it was interrupted.
+//! controller began is not run again: [`take_over`] reads how it ended, or that it was interrupted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,23 +134,6 @@ pub async fn run(context: Arc<Context>, mut work: Work, mut plan: SandboxPlan, s
     view.send_modify(|view| view.end = Some(end));
 }
 
-/// Shows what became of a session that an earlier controller began.
-pub async fn adopt(context: Arc<Context>, uid: String, attempt: i64, seat: Seat) {
-    let view = &seat.view;
-    let found = loop {
-        match context.audit.find_session(&uid, attempt).await {
-            Err(error) if error.is_transient() && !seat.cancel.is_cancelled() => wait(view, &error).await,
-            found => break found,
-        }
-    };
-    let end = match found {
-        Ok(Some(record)) => take_over(&context, &record, view).await,
-        Ok(None) => failed("SessionLost", "the session's row is not in the audit store any more"),
-        Err(error) => failed("AuditUnavailable", &crate::error::chain(&error)),
-    };
-    view.send_modify(|view| view.end = Some(end));
-}
-
 /// Counts a session as running for as long as it lives, also when its task is dropped.
 struct Running<'a> {
     context: &'a Context,
@@ -162,7 +145,7 @@ impl Drop for Running<'_> {
     }
 }
 
-fn failed(reason: &str, message: &str) -> End {
+pub(super) fn failed(reason: &str, message: &str) -> End {
     End::of(&SessionEnd::Failed { reason: reason.into(), message: message.into() }, Timestamp::now())
 }
 
@@ -192,7 +175,7 @@ async fn begin(
     }
 }
 
-async fn wait(view: &watch::Sender<SessionView>, error: &AuditError) {
+pub(super) async fn wait(view: &watch::Sender<SessionView>, error: &AuditError) {
     view.send_modify(|view| view.progress.waiting = Some(crate::error::chain(error)));
     tokio::time::sleep(RETRY).await;
 }
@@ -217,7 +200,11 @@ fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
 
 /// The session of an earlier controller: as its row says; if that says that it runs, it was
 /// interrupted, which is put on record, and its container is removed.
-async fn take_over(context: &Arc<Context>, record: &SessionRecord, view: &watch::Sender<SessionView>) -> End {
+pub(super) async fn take_over(
+    context: &Arc<Context>,
+    record: &SessionRecord,
+    view: &watch::Sender<SessionView>,
+) -> End {
     show(view, record);
     if let Some(end) = End::from_record(record) {
         return end;

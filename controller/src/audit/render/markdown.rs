@@ -9,6 +9,7 @@ use super::style::Style;
 use super::text::{self, outcome, stored_len};
 use super::{Shown, clean, numbers};
 use crate::audit::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
+use crate::printable;
 
 /// Lines of an output that are shown unless all is wanted.
 const LINES: usize = 60;
@@ -138,7 +139,7 @@ fn output(stream: &StreamRecord, full: bool) -> String {
 
 /// A block that its content cannot close.
 fn fence(language: &str, content: &str) -> String {
-    let content: Vec<String> = clean::lines(content).collect();
+    let content: Vec<String> = printable::lines(content).collect();
     let content = content.join("\n");
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat((longest + 1).max(3));
@@ -147,12 +148,12 @@ fn fence(language: &str, content: &str) -> String {
 
 /// A text of several lines as a quotation.
 fn quote(text: &str) -> String {
-    clean::lines(text.trim()).map(|line| format!("> {}\n", escape(&line))).collect()
+    printable::lines(text.trim()).map(|line| format!("> {}\n", escape(&line))).collect()
 }
 
 /// A text on one line.
 fn inline(text: &str) -> String {
-    escape(&clean::one_line(text))
+    escape(&printable::one_line(text))
 }
 
 /// Takes from a text what Markdown and HTML would act on.

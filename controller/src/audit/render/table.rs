@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::numbers;
 use super::style::Style;
-use super::{clean, numbers};
 use crate::audit::SessionRecord;
+use crate::printable;
 
 /// The most columns that a title or a root cause takes.
 const LONG: usize = 60;
@@ -86,7 +87,7 @@ fn row(session: &SessionRecord, options: Options) -> Vec<String> {
     }
     row.push(new.title.clone());
     row.into_iter()
-        .map(|cell| shorten(&clean::one_line(&cell)))
+        .map(|cell| shorten(&printable::one_line(&cell)))
         .map(|cell| if cell.is_empty() { "-".into() } else { cell })
         .collect()
 }

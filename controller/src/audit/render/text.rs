@@ -7,8 +7,9 @@ pub(super) use step::{outcome, stored_len};
 use jiff::Timestamp;
 
 use super::style::Style;
-use super::{Shown, clean, numbers};
+use super::{Shown, numbers};
 use crate::audit::{SessionRecord, StoredEntry};
+use crate::printable;
 
 /// How to show.
 #[derive(Clone, Copy, Debug)]
@@ -44,22 +45,23 @@ pub fn session(shown: &Shown, options: Options) -> String {
 #[must_use]
 pub fn header(record: &SessionRecord, options: Options) -> String {
     let (new, state, style) = (&record.new, &record.state, options.style);
-    let incident = format!("{}/{}", clean::one_line(&new.incident_namespace), clean::one_line(&new.incident_name));
+    let incident =
+        format!("{}/{}", printable::one_line(&new.incident_namespace), printable::one_line(&new.incident_name));
     let mut text = String::new();
     let mut say = |name: &str, value: &str| {
         let name = style.dim(&format!("{name:<11}"));
         text.push_str(&format!("{name}{value}\n"));
     };
-    say("Incident", &style.bold(&format!("{incident}: {}", clean::one_line(&new.title))));
-    say("Severity", &clean::one_line(&new.severity));
-    say("Subject", &clean::one_line(&new.subject));
-    say("Session", &format!("{} (attempt {})", clean::one_line(new.id.as_str()), new.attempt));
+    say("Incident", &style.bold(&format!("{incident}: {}", printable::one_line(&new.title))));
+    say("Severity", &printable::one_line(&new.severity));
+    say("Subject", &printable::one_line(&new.subject));
+    say("Session", &format!("{} (attempt {})", printable::one_line(new.id.as_str()), new.attempt));
     say("Phase", &phase(record, style));
-    say("Model", &clean::one_line(&new.model));
+    say("Model", &printable::one_line(&new.model));
     say("Time", &time(record, options.now));
     say("Used", &used(record));
     if let Some(cause) = &state.root_cause {
-        say("Root cause", &clean::one_line(cause));
+        say("Root cause", &printable::one_line(cause));
     }
     text
 }
@@ -76,19 +78,19 @@ pub fn footer(record: &SessionRecord, options: Options) -> String {
     let style = options.style;
     let mut text = format!("{} after {}, {}\n", phase(record, style), duration(record, options.now), used(record));
     if let Some(cause) = &record.state.root_cause {
-        text.push_str(&format!("{} {}\n", style.bold("Root cause:"), clean::one_line(cause)));
+        text.push_str(&format!("{} {}\n", style.bold("Root cause:"), printable::one_line(cause)));
     }
     if let Some(summary) = &record.state.summary {
-        text.push_str(&format!("{} {}\n", style.bold("Summary:"), clean::one_line(summary)));
+        text.push_str(&format!("{} {}\n", style.bold("Summary:"), printable::one_line(summary)));
     }
     text
 }
 
 pub(super) fn phase(record: &SessionRecord, style: Style) -> String {
     let state = &record.state;
-    let phase = clean::one_line(&state.phase);
+    let phase = printable::one_line(&state.phase);
     let painted = style.phase(&phase, &style.bold(&phase));
-    match state.reason.as_deref().map(clean::one_line) {
+    match state.reason.as_deref().map(printable::one_line) {
         Some(reason) if reason != phase && !reason.is_empty() => format!("{painted} ({reason})"),
         _ => painted,
     }

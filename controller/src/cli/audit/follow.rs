@@ -35,7 +35,7 @@ pub(super) async fn run(source: &Source, args: &FollowArgs) -> Result<(), AuditC
         match next? {
             Followed::Entry(entry) if pretty => print(&text::step(&session, &entry, options()))?,
             Followed::Entry(entry) => print(&json::entry(&entry))?,
-            Followed::Waiting(reason) => eprintln!("waiting: {}", crate::audit::render::clean::one_line(&reason)),
+            Followed::Waiting(reason) => eprintln!("waiting: {}", crate::printable::one_line(&reason)),
         }
     }
     if !pretty {

@@ -12,6 +12,7 @@ use crate::audit::{
     CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome, SessionRecord, StoredEntry,
     StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
+use crate::printable;
 
 /// Lines that are shown of the start of an output, unless all is wanted.
 const FIRST: usize = 12;
@@ -48,7 +49,7 @@ pub(super) fn render(record: &SessionRecord, entry: &StoredEntry, options: Optio
         return String::new();
     };
     if let Some(summary) = entry.summary.as_deref().filter(|summary| !summary.trim().is_empty()) {
-        step.under.push(style.dim(&format!("≈ {}", clean::one_line(summary))));
+        step.under.push(style.dim(&format!("≈ {}", printable::one_line(summary))));
     }
     let since = format!("+{}", numbers::between(record.new.started_at, entry.at));
     let gutter = format!("{since:>8} {} {:>4}  ", numbers::time_of_day(entry.at), format!("#{}", entry.seq));
@@ -64,7 +65,7 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
     Some(match body {
         EntryBody::Incident(entry) => {
             let title = entry.incident["title"].as_str().unwrap_or("an incident");
-            let step = Step::new(format!("{} {}", style.bold("incident"), clean::one_line(title)));
+            let step = Step::new(format!("{} {}", style.bold("incident"), printable::one_line(title)));
             let description = entry.incident["description"].as_str().unwrap_or_default();
             let step = step.under("│", description, options);
             if options.full { step.under("│", &entry.user, options) } else { step }
@@ -91,14 +92,14 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
 }
 
 fn unknown(entry: &StoredEntry, options: Options) -> Step {
-    let first = format!("{} (this version does not know it)", clean::one_line(&entry.kind));
+    let first = format!("{} (this version does not know it)", printable::one_line(&entry.kind));
     Step::new(first).under("│", &pretty(&entry.data), options)
 }
 
 fn change_step(change: &ChangeEntry, style: Style) -> Step {
     match change {
         ChangeEntry::Begun(change) => {
-            let first = format!("{} {}", style.act("change"), style.bold(&clean::one_line(&change.summary)));
+            let first = format!("{} {}", style.act("change"), style.bold(&printable::one_line(&change.summary)));
             Step::new(first)
         }
         ChangeEntry::Completed(done) => {
@@ -111,10 +112,10 @@ fn change_step(change: &ChangeEntry, style: Style) -> Step {
             let mut first =
                 format!("change {} {word} · {}", done.change, numbers::duration_ms(done.result.duration_ms));
             if let Some(input) = &done.result.input {
-                let _ = write!(first, " · input {} bytes, sha256 {}", input.bytes, clean::one_line(&input.sha256));
+                let _ = write!(first, " · input {} bytes, sha256 {}", input.bytes, printable::one_line(&input.sha256));
             }
             if let Some(why) = why {
-                let _ = write!(first, " · {}", clean::one_line(why));
+                let _ = write!(first, " · {}", printable::one_line(why));
             }
             Step::new(first)
         }
@@ -123,10 +124,10 @@ fn change_step(change: &ChangeEntry, style: Style) -> Step {
 
 fn turn_step(turn: &TurnEntry, style: Style) -> Step {
     let mut parts =
-        vec![format!("turn {}", turn.turn), clean::one_line(&turn.model), numbers::duration_ms(turn.duration_ms)];
+        vec![format!("turn {}", turn.turn), printable::one_line(&turn.model), numbers::duration_ms(turn.duration_ms)];
     parts.push(turn.cost.to_string());
     if let Some(reason) = turn.stop_reason.as_deref().filter(|reason| !matches!(*reason, "tool_use" | "end_turn")) {
-        parts.push(style.warn(&clean::one_line(reason)));
+        parts.push(style.warn(&printable::one_line(reason)));
     }
     Step::new(style.dim(&parts.join(" · ")))
 }
@@ -144,14 +145,14 @@ fn call_step(call: &ToolCallEntry, options: Options) -> Step {
             }
         }
         None if call.tool == "conclude" => return Step::new(style.dim("the agent asks to conclude")),
-        None => Step::new(format!("{} {}", style.act("tool"), clean::one_line(&call.tool))).under(
+        None => Step::new(format!("{} {}", style.act("tool"), printable::one_line(&call.tool))).under(
             "│",
             &pretty(&call.input),
             options,
         ),
     };
     if let Some(why) = call.reasoning.as_deref().filter(|why| !why.trim().is_empty()) {
-        step.under.push(format!("{} {}", style.dim("why:"), clean::one_line(why)));
+        step.under.push(format!("{} {}", style.dim("why:"), printable::one_line(why)));
     }
     step
 }
@@ -166,8 +167,8 @@ pub(in crate::audit::render) fn outcome(outcome: &CallOutcome) -> (String, bool)
             (format!("timed out: killed after {}", numbers::duration_ms(*limit_ms)), false)
         }
         CallOutcome::Cancelled => ("killed: the session was cancelled".to_owned(), false),
-        CallOutcome::NotStarted { reason } => (format!("not started: {}", clean::one_line(reason)), false),
-        CallOutcome::Unknown { reason } => (format!("outcome unknown: {}", clean::one_line(reason)), false),
+        CallOutcome::NotStarted { reason } => (format!("not started: {}", printable::one_line(reason)), false),
+        CallOutcome::Unknown { reason } => (format!("outcome unknown: {}", printable::one_line(reason)), false),
         CallOutcome::Accepted => ("accepted".to_owned(), true),
     }
 }
@@ -232,7 +233,7 @@ fn conclusion_step(conclusion: &ConclusionEntry, options: Options) -> Step {
     ];
     for (name, text) in parts {
         if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
-            step.under.push(format!("{} {}", style.dim(name), clean::one_line(&text)));
+            step.under.push(format!("{} {}", style.dim(name), printable::one_line(&text)));
         }
     }
     if options.full { step } else { Step { under: bounded(&step.under, options), ..step } }
@@ -249,7 +250,7 @@ fn control_step(control: &ControlEntry, options: Options) -> Step {
         }
         ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
     };
-    let step = Step::new(format!("· {name} {}", clean::one_line(&control.message)));
+    let step = Step::new(format!("· {name} {}", printable::one_line(&control.message)));
     if options.full && !control.details.is_null() {
         step.under("│", &pretty(&control.details), options)
     } else {
@@ -266,7 +267,7 @@ fn pretty(data: &Value) -> String {
 
 fn all_lines(text: &str, options: Options) -> Vec<String> {
     let limit = if options.full { usize::MAX } else { LONGEST };
-    clean::lines(text).map(|line| clean::bounded(&line, limit)).collect()
+    printable::lines(text).map(|line| clean::bounded(&line, limit)).collect()
 }
 
 /// The first and the last lines, with a word about those between.
