@@ -107,7 +107,7 @@ async fn a_deleted_incident_leaves_no_container_and_its_trail_stays() {
         .await;
     assert_eq!(condition(&running, "SessionReady").0, "True");
     let id = session(&running);
-    assert_eq!(containers_of(&id).len(), 1);
+    assert_eq!(containers_of(&id).len(), 2, "the agent's and its gateway: {:?}", containers_of(&id));
     let api: Api<Incident> = namespace.api();
     api.delete("busy", &DeleteParams::default()).await.unwrap();
     wait_until("the Incident is gone", SOON, || async { api.get_opt("busy").await.unwrap().is_none() }).await;
