@@ -2,7 +2,7 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `exec`: the stream into it;
-//! * `networks`: coming and going with the subject.
+//! * `networks`: coming and going with the subject; `walls`: what of them is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ mod engine;
 mod exec;
 pub mod names;
 mod networks;
+mod walls;
 
 /// Where the agent's image has this binary.
 const OPERATOR: &str = "/usr/local/bin/operator";
@@ -39,6 +40,7 @@ pub struct DockerProvider {
     engine: Engine,
     installation: String,
     operator: String,
+    operator_image: String,
     epoch: u64,
     patience: Patience,
 }
@@ -51,6 +53,7 @@ impl DockerProvider {
             engine: Engine::new(docker_host)?,
             installation: installation.to_owned(),
             operator: OPERATOR.to_owned(),
+            operator_image: "operator:dev".to_owned(),
             epoch: 1,
             patience: Patience::default(),
         })
@@ -66,6 +69,12 @@ impl DockerProvider {
     #[must_use]
     pub fn with_operator_path(self, path: &str) -> Self {
         Self { operator: path.to_owned(), ..self }
+    }
+
+    /// Takes its helpers from this image, the operator's own.
+    #[must_use]
+    pub fn with_operator_image(self, image: &str) -> Self {
+        Self { operator_image: image.to_owned(), ..self }
     }
 
     /// With other limits for the stream.
@@ -117,6 +126,8 @@ impl DockerProvider {
         match self.engine.look(&id).await {
             Condition::Running => Ok(Some(id)),
             Condition::Paused => {
+                // Whoever paused it may have been about to set its walls.
+                self.enclose(&id).await?;
                 self.engine
                     .call(QUICK, |docker| {
                         let id = &id;
@@ -245,6 +256,7 @@ impl SandboxProvider for DockerProvider {
                 Some(id) => id,
                 None => self.make(plan, &name).await?,
             };
+            self.enclose(&id).await?;
             self.greet(id, session).await
         };
         match made.await {

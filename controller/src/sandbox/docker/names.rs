@@ -13,6 +13,8 @@ pub const SESSION: &str = crds::names::LABEL_SESSION;
 pub const SUBJECT: &str = crds::names::LABEL_SUBJECT;
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
+/// Networks beside the project's own that a container may reach, joined by commas.
+pub(super) const EGRESS: &str = "operator.dev/egress";
 /// Compose's own label of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 
