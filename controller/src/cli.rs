@@ -5,3 +5,4 @@ pub mod crd;
 pub mod migrate;
 pub mod run;
 pub mod supervise;
+pub mod wall;

@@ -21,6 +21,8 @@ enum Command {
     Migrate(cli::migrate::MigrateArgs),
     /// The first process of an agent's container; started by the controller.
     Supervise(cli::supervise::SuperviseArgs),
+    /// Set the walls of a network namespace; started by the controller.
+    Wall(cli::wall::WallArgs),
     /// Read the audit trail.
     Audit(cli::audit::AuditArgs),
     /// Print the definitions of the resources, or compare them with files.
@@ -30,6 +32,12 @@ enum Command {
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_)));
+    // A command's privileges belong to a thread, and the runtime makes more of them.
+    if let Command::Supervise(args) = &command
+        && let Err(message) = cli::supervise::prepare(args)
+    {
+        return fail(&message);
+    }
     // One provider for every TLS client of the process; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -40,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
+        Command::Wall(args) => cli::wall::run(&args),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Crd(args) => cli::crd::run(&args),
     };

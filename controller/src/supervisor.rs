@@ -8,7 +8,8 @@
 //! * [`protocol`]: what is said; [`frames`]: how;
 //! * `connection`: one stream; `attach`: the bridge to it;
 //! * `registry`: the table of commands; `spool`: what of it stands on disk;
-//! * `process`: one command, with `spawn`, `kill` and `capture`.
+//! * `process`: one command, with `spawn`, `kill` and `capture`;
+//! * `privileges`: what is given up before all that.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -25,6 +26,7 @@ mod capture;
 mod connection;
 pub mod frames;
 mod kill;
+mod privileges;
 mod process;
 pub mod protocol;
 mod registry;
@@ -33,6 +35,7 @@ mod spool;
 
 pub use attach::attach;
 pub use kill::sweep;
+pub use privileges::{ConfineError, confine};
 
 /// Where the supervisor's socket stands in the container.
 pub const SOCKET: &str = "/run/operator/supervisor.sock";
@@ -59,6 +62,8 @@ pub struct Config {
     pub user: String,
     /// That user's home.
     pub home: PathBuf,
+    /// Where commands find the door to the subject's engine, if there is one.
+    pub docker_host: Option<String>,
     /// How much of a stream's beginning a result keeps.
     pub head_bytes: usize,
     /// How much of a stream's end a result keeps.

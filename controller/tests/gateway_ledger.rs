@@ -194,7 +194,9 @@ async fn a_store_that_is_away_refuses_the_change() {
     let _changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
     let before = rig.started_at();
     ledger.refuse(Some("the audit store is unavailable: nobody there"));
-    for arguments in [vec!["restart", &rig.container], vec!["exec", &rig.container, "true"], vec!["rm", "-f", &rig.container]] {
+    for arguments in
+        [vec!["restart", &rig.container], vec!["exec", &rig.container, "true"], vec!["rm", "-f", &rig.container]]
+    {
         refused(&rig.docker(&arguments).await.unwrap(), "audit");
     }
     assert_eq!(rig.started_at(), before);

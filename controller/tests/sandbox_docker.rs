@@ -44,7 +44,7 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
 
     // Who it is and what it cannot do.
     assert_eq!(out(&run(&sandbox, 1, "id -u; pwd; grep -E 'CapEff|CapPrm|NoNewPrivs' /proc/self/status").await), {
-        "1000\n/work\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1"
+        "1000\n/work\nCapPrm:\t0000000000002000\nCapEff:\t0000000000002000\nNoNewPrivs:\t1"
     });
     let result = run(&sandbox, 2, "touch /x /usr/x /etc/x; ls /var/lib/operator/spool; kill -9 1; kill -9 7").await;
     assert_ne!(result.end, CommandEnd::Exited { code: 0 });

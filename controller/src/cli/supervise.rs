@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::error::chain;
 use crate::supervisor::{self, Config, protocol::MAX_KEPT};
 
 /// Runs commands inside the agent's container. Started by the controller, not by people.
@@ -41,6 +42,12 @@ pub struct SuperviseArgs {
     /// That user's home
     #[arg(long, default_value = "/home/agent")]
     pub home: PathBuf,
+    /// Where commands find the engine (DOCKER_HOST)
+    #[arg(long, value_name = "URL")]
+    pub docker_host: Option<String>,
+    /// Give up all that commands must not have; only as the first process of a container
+    #[arg(long, conflicts_with_all = ["attach", "sweep"])]
+    pub confine: bool,
     /// How much of a stream's beginning a result keeps, in bytes
     #[arg(long, default_value_t = 512 << 10, value_parser = kept)]
     pub head_bytes: usize,
@@ -67,6 +74,11 @@ fn kept(text: &str) -> Result<usize, String> {
         Ok(_) => Err(format!("at most {MAX_KEPT}, or a result does not fit in a frame")),
         Err(error) => Err(format!("{error}")),
     }
+}
+
+/// What must be done while this process has one thread. An error is a sentence.
+pub fn prepare(args: &SuperviseArgs) -> Result<(), String> {
+    if args.confine { supervisor::confine().map_err(|error| chain(&error)) } else { Ok(()) }
 }
 
 /// Runs it to its end.
@@ -96,6 +108,7 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
         gid: args.gid,
         user: args.user,
         home: args.home,
+        docker_host: args.docker_host,
         head_bytes: args.head_bytes,
         tail_bytes: args.tail_bytes,
         spool_bytes: args.spool_bytes,

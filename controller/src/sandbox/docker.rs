@@ -2,7 +2,7 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
-//! * `networks`: coming and going with the subject.
+//! * `networks`: coming and going with the subject; `walls`: what of them is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ mod exec;
 mod gateway;
 pub mod names;
 mod networks;
+mod walls;
 
 /// Where the agent's image and our own have this binary.
 const OPERATOR: &str = "/usr/local/bin/operator";
@@ -74,7 +75,7 @@ impl DockerProvider {
         Self { epoch, ..self }
     }
 
-    /// Makes gateways from this image, which must be our own.
+    /// Makes gateways and walls from this image, which must be our own.
     #[must_use]
     pub fn with_operator_image(self, image: &str) -> Self {
         Self { operator_image: image.to_owned(), ..self }
@@ -141,6 +142,8 @@ impl DockerProvider {
         match self.engine.look(&id).await {
             Condition::Running => Ok(Some(id)),
             Condition::Paused => {
+                // Whoever paused it may have been about to set its walls.
+                self.enclose(&id).await?;
                 self.engine
                     .call(QUICK, |docker| {
                         let id = &id;
@@ -284,7 +287,9 @@ impl SandboxProvider for DockerProvider {
                 Some(id) => id,
                 None => self.make(plan, &name).await?,
             };
-            self.greet(id, session).await
+            // The hello runs nothing of the agent's yet, so it need not wait for the walls; who is handed the sandbox does.
+            let (stream, ()) = tokio::try_join!(self.greet(id.clone(), session), self.enclose(&id))?;
+            Ok(stream)
         };
         // Side by side: each takes the engine as long as the other.
         match tokio::try_join!(made, self.gateway(plan, ledger)) {

@@ -86,6 +86,7 @@ fn environment(config: &Config) -> Vec<(&'static str, String)> {
     let mut all: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
     all.push(("HOME", config.home.to_string_lossy().into_owned()));
     all.extend(["USER", "LOGNAME"].map(|name| (name, config.user.clone())));
+    all.extend(config.docker_host.iter().map(|host| ("DOCKER_HOST", host.clone())));
     all
 }
 

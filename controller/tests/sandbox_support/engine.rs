@@ -32,18 +32,31 @@ pub fn image() -> &'static str {
             there.is_ok_and(|output| output.status.success()),
             "these tests need a Docker engine at {HOST}; `make test` starts one"
         );
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::copy(env!("CARGO_BIN_EXE_operator"), dir.path().join("operator")).unwrap();
         let lines = "FROM debian:trixie-slim\n\
             RUN useradd --uid 1000 --create-home --home-dir /home/agent agent && mkdir /work\n\
             COPY operator /usr/local/bin/operator\n";
-        std::fs::write(dir.path().join("Dockerfile"), lines).unwrap();
-        let mut build = Command::new("docker");
-        build.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "-t", "operator-agent-test:sandbox"]).arg(dir.path());
-        let done = build.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        build("operator-agent-test:sandbox", lines);
     });
     "operator-agent-test:sandbox"
+}
+
+/// The image that walls are set from: the operator's own, with this binary. Its packages come out of the engine's
+/// cache where the real image was built.
+pub fn operator_image() -> &'static str {
+    static IMAGE: OnceLock<()> = OnceLock::new();
+    IMAGE.get_or_init(|| build("operator-test:sandbox", include_str!("../../../images/operator/Dockerfile")));
+    "operator-test:sandbox"
+}
+
+/// Builds an image of these lines and this binary.
+pub fn build(name: &str, lines: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_operator"), dir.path().join("operator")).unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), lines).unwrap();
+    let mut build = Command::new("docker");
+    build.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "-t", name]).arg(dir.path());
+    let done = build.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// A compose-like project with two networks and one running container, and an installation.
@@ -89,7 +102,8 @@ impl Project {
 
     pub fn provider(&self) -> DockerProvider {
         let patience = Patience { hello: Duration::from_mins(1), ..Patience::default() };
-        DockerProvider::connect(HOST, &self.installation).unwrap().with_patience(patience)
+        let provider = DockerProvider::connect(HOST, &self.installation).unwrap();
+        provider.with_patience(patience).with_operator_image(operator_image())
     }
 
     pub fn request(&self) -> SandboxRequest {

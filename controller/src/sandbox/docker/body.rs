@@ -10,10 +10,14 @@ use bollard::models::{
 use super::{gateway, names};
 use crate::sandbox::{SandboxPlan, SandboxRequest};
 
-/// What the supervisor, which is root, needs: to become the unprivileged user and to kill its
-/// processes. A command has none of them: it loses them with the user, and `no-new-privileges` keeps
-/// any program from bringing them back.
-const CAPABILITIES: [&str; 3] = ["SETUID", "SETGID", "KILL"];
+/// What the supervisor, which is root, needs: to become the unprivileged user, to kill its processes, and to take all
+/// but `NET_RAW` away from them (`SETPCAP`, which it then gives up itself). `no-new-privileges` keeps any program from
+/// bringing one back.
+const CAPABILITIES: [&str; 5] = ["SETUID", "SETGID", "KILL", "SETPCAP", "NET_RAW"];
+
+/// Where the engine's resolver sends what it does not know itself. Nobody has this address and the walls close it, so
+/// names of the outside have no answer, and questions for them carry nothing out, whoever sends them.
+const NO_RESOLVER: &str = "240.0.0.1";
 
 /// The supervisor outlives the controller's own limit by this, so that it is never the first to end.
 const WALL_GRACE: u64 = 60;
@@ -23,6 +27,7 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) 
     let request = &plan.request;
     let arguments = [
         "supervise",
+        "--confine",
         "--session",
         request.session.as_str(),
         "--wall-limit",
@@ -39,7 +44,7 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) 
         working_dir: Some("/".into()),
         env: Some(Vec::new()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        labels: Some(names::labels(installation, request, names::Role::Agent)),
+        labels: Some(labels(installation, request)),
         stop_timeout: Some(1),
         host_config: Some(host(plan, installation)),
         ..ContainerCreateBody::default()
@@ -63,6 +68,14 @@ pub(super) fn bounded_log() -> HostConfigLogConfig {
     }
 }
 
+/// The egress stands there for whoever sets the walls anew, long after the request.
+fn labels(installation: &str, request: &SandboxRequest) -> HashMap<String, String> {
+    let egress: Vec<_> = request.egress.iter().map(ToString::to_string).collect();
+    let mut labels = names::labels(installation, request, names::Role::Agent);
+    labels.insert(names::EGRESS.into(), egress.join(","));
+    labels
+}
+
 fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
     let request = &plan.request;
     let memory = i64::try_from(request.limits.memory_bytes).unwrap_or(i64::MAX);
@@ -70,6 +83,10 @@ fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
         // It reaps what loses its parent; the supervisor waits for its own children only.
         init: Some(true),
         network_mode: plan.networks.first().map(|network| network.id.clone()),
+        dns: Some(vec![NO_RESOLVER.into()]),
+        // None, and a lookup that nobody answers is over soon.
+        dns_search: Some(vec![".".into()]),
+        dns_options: Some(["timeout:1", "attempts:1"].map(str::to_owned).into()),
         memory: Some(memory),
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(request.limits.cpu_millis) * 1_000_000),
@@ -148,5 +165,6 @@ mod tests {
         assert_eq!(host.memory, host.memory_swap);
         assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
         assert_eq!(host.readonly_rootfs, Some(true));
+        assert_eq!(host.dns.unwrap(), [NO_RESOLVER]);
     }
 }

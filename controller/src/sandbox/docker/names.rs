@@ -15,6 +15,8 @@ pub const SUBJECT: &str = crds::names::LABEL_SUBJECT;
 pub const PROJECT: &str = "operator.dev/project";
 /// What a session's container is for: `agent` or `gateway`.
 pub const ROLE: &str = "operator.dev/role";
+/// Networks beside the project's own that a container may reach, joined by commas.
+pub(super) const EGRESS: &str = "operator.dev/egress";
 /// Compose's own label of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, EventMessage, NetworkConnectRequest, NetworkDisconnectRequest};
+use bollard::models::{
+    ContainerSummary, ContainerSummaryStateEnum, EventMessage, Network, NetworkConnectRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::StreamExt as _;
 
@@ -16,13 +18,18 @@ use crate::sandbox::{NetworkRef, SandboxError};
 impl DockerProvider {
     /// The networks of a compose project, by name.
     pub(super) async fn networks(&self, project: &str) -> Result<Vec<NetworkRef>, SandboxError> {
-        let filter = names::filter(&[(names::COMPOSE_PROJECT, project)]);
-        let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
-        let found = self.engine.call(QUICK, |docker| async move { docker.list_networks(Some(options)).await }).await?;
+        let found = self.network_details(project).await?;
         let mut networks: Vec<_> =
             found.into_iter().filter_map(|network| Some(NetworkRef { id: network.id?, name: network.name? })).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(networks)
+    }
+
+    /// The networks of a compose project with all that the engine says of them.
+    pub(super) async fn network_details(&self, project: &str) -> Result<Vec<Network>, SandboxError> {
+        let filter = names::filter(&[(names::COMPOSE_PROJECT, project)]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
+        Ok(self.engine.call(QUICK, |docker| async move { docker.list_networks(Some(options)).await }).await?)
     }
 
     /// Attaches a container; that it stands there already is fine.
@@ -50,21 +57,47 @@ impl DockerProvider {
             return Ok(0);
         }
         let running = !self.containers(&[(names::COMPOSE_PROJECT, project)], false).await?.is_empty();
+        let networks = self.networks(project).await?;
         let mut changed = 0;
-        for network in self.networks(project).await? {
-            for container in &ours {
-                let Some(id) = container.id.as_deref() else { continue };
-                let stands = stands_on(container, &network);
-                if running && !stands {
-                    self.join(&network, id).await?;
-                    changed += 1;
-                } else if !running && stands {
-                    self.leave(&network, id).await?;
-                    changed += 1;
+        for container in &ours {
+            let Some(id) = container.id.as_deref() else { continue };
+            let to_change: Vec<_> =
+                networks.iter().filter(|network| stands_on(container, network) != running).collect();
+            changed += to_change.len();
+            if !running {
+                for network in to_change {
+                    self.leave(network, id).await?;
                 }
+            } else if !to_change.is_empty() {
+                self.rejoin(&to_change, id, container.state == Some(ContainerSummaryStateEnum::PAUSED)).await?;
             }
         }
         Ok(changed)
+    }
+
+    /// Puts a container back on networks. The walls know nothing of an interface that is new, so nothing moves in the
+    /// container before they do; where they cannot be set, the interface goes again.
+    async fn rejoin(&self, networks: &[&NetworkRef], container: &str, was_paused: bool) -> Result<(), SandboxError> {
+        if !was_paused {
+            self.engine.call(QUICK, |docker| async move { docker.pause_container(container).await }).await?;
+        }
+        let joined = async {
+            for network in networks {
+                self.join(network, container).await?;
+            }
+            self.enclose(container).await
+        };
+        let joined = joined.await;
+        if joined.is_err() {
+            // Where this fails as well, it stays paused.
+            for network in networks {
+                self.leave(network, container).await?;
+            }
+        }
+        if !was_paused {
+            self.engine.call(QUICK, |docker| async move { docker.unpause_container(container).await }).await?;
+        }
+        joined
     }
 
     async fn leave(&self, network: &NetworkRef, container: &str) -> Result<(), SandboxError> {
