@@ -108,6 +108,8 @@ pub struct Access {
     pub trust_host_access: bool,
     /// Whether volumes may be removed.
     pub destructive: bool,
+    /// The project's compose file, for the agent's own `docker compose`.
+    pub compose_file: Option<String>,
 }
 
 /// Limits of the agent's container.

@@ -64,6 +64,10 @@ pub struct Config {
     pub home: PathBuf,
     /// Where commands find the door to the subject's engine, if there is one.
     pub docker_host: Option<String>,
+    /// The compose project that commands mean.
+    pub compose_project: Option<String>,
+    /// The text of its file.
+    pub compose_file: Option<String>,
     /// How much of a stream's beginning a result keeps.
     pub head_bytes: usize,
     /// How much of a stream's end a result keeps.
@@ -118,6 +122,8 @@ pub async fn serve(config: Config) -> Result<(), SupervisorError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SupervisorError::Signals)?;
     let wall = tokio::time::sleep(config.wall_limit);
     let listener = listen(&config).map_err(|source| SupervisorError::Socket { path: config.socket.clone(), source })?;
+    spawn::write_compose_file(&config)
+        .map_err(|source| SupervisorError::Spool { path: config.scripts_dir(), source })?;
     let socket = config.socket.clone();
     let registry = registry::Registry::open(config)?;
     tracing::info!(session = registry.config.session, socket = %socket.display(), "supervisor serves");

@@ -37,14 +37,14 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    fn start(hold_seconds: u32) -> Self {
+    fn start(held: Duration) -> Self {
         let project = engine::Project::up();
         let container = project.container();
         let directory = tempfile::tempdir().unwrap();
         let policy = serde_json::json!({"project": project.name}).to_string();
         let process = Command::new(env!("CARGO_BIN_EXE_operator"))
-            .args(["gateway", "--session", "s", "--policy", &policy, "--wall-limit", "600", "--hold-seconds"])
-            .arg(hold_seconds.to_string())
+            .args(["gateway", "--session", "s", "--policy", &policy, "--wall-limit", "600", "--held-ms"])
+            .arg(held.as_millis().to_string())
             .arg("--socket")
             .arg(directory.path().join("docker.sock"))
             .arg("--control")
@@ -163,7 +163,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_waits_for_its_row_and_is_followed_by_its_end() {
-    let rig = Rig::start(30);
+    let rig = Rig::start(Duration::from_secs(30));
     let ledger = GatedLedger::new();
     let changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
     let before = rig.started_at();
@@ -189,7 +189,7 @@ async fn a_change_waits_for_its_row_and_is_followed_by_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_refuses_the_change() {
-    let rig = Rig::start(30);
+    let rig = Rig::start(Duration::from_secs(30));
     let ledger = MemoryLedger::new();
     let _changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
     let before = rig.started_at();
@@ -207,7 +207,7 @@ async fn a_store_that_is_away_refuses_the_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_is_killed_before_the_row_lets_nothing_happen() {
-    let rig = Rig::start(3);
+    let rig = Rig::start(Duration::from_secs(3));
     let ledger = GatedLedger::new();
     let changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
     let before = rig.started_at();
@@ -229,7 +229,7 @@ async fn a_controller_that_is_killed_before_the_row_lets_nothing_happen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_cut_repeats_nothing_and_loses_nothing() {
-    let rig = Rig::start(30);
+    let rig = Rig::start(Duration::from_secs(30));
     let ledger = GatedLedger::new();
     let dial = Arc::new(CutDial { inner: UnixDial(rig.control()), cut: watch::Sender::new(0) });
     let _changes = rig.connect(dial.clone(), ledger.clone()).await;
@@ -255,7 +255,7 @@ async fn a_stream_that_is_cut_repeats_nothing_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_session_ends_what_is_under_way() {
-    let rig = Rig::start(30);
+    let rig = Rig::start(Duration::from_secs(30));
     let ledger = MemoryLedger::new();
     let changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
     let call = rig.docker(&["exec", &rig.container, "sleep", "300"]);

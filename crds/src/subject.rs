@@ -69,6 +69,11 @@ pub struct DockerPlace {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9][a-z0-9_-]*$')").message("a compose project's name has lower-case letters, digits, '-' and '_' and starts with a letter or digit"))]
     #[validate(length(min = 1, max = 63))]
     pub project: String,
+    /// The project's compose file, as text. With it the agent's `docker compose up -d SERVICE` works; without it
+    /// `docker compose ps`, `logs`, `restart` and the like do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 65536))]
+    pub compose_file: Option<String>,
 }
 
 /// A namespace and the identity with which the agent would act in it.

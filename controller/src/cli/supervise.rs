@@ -45,6 +45,12 @@ pub struct SuperviseArgs {
     /// Where commands find the engine (DOCKER_HOST)
     #[arg(long, value_name = "URL")]
     pub docker_host: Option<String>,
+    /// The project that `docker compose` means (COMPOSE_PROJECT_NAME)
+    #[arg(long, value_name = "NAME")]
+    pub compose_project: Option<String>,
+    /// The text of that project's compose file; commands find it as a file (COMPOSE_FILE)
+    #[arg(long, value_name = "TEXT")]
+    pub compose_file: Option<String>,
     /// Give up all that commands must not have; only as the first process of a container
     #[arg(long, conflicts_with_all = ["attach", "sweep"])]
     pub confine: bool,
@@ -109,6 +115,8 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
         user: args.user,
         home: args.home,
         docker_host: args.docker_host,
+        compose_project: args.compose_project,
+        compose_file: args.compose_file,
         head_bytes: args.head_bytes,
         tail_bytes: args.tail_bytes,
         spool_bytes: args.spool_bytes,

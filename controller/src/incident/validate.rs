@@ -111,6 +111,7 @@ fn access(mode: AgentMode, subject: &Subject) -> Access {
         },
         trust_host_access: policy.trust_host_access,
         destructive: policy.destructive,
+        compose_file: subject.spec.r#where.docker.as_ref().and_then(|docker| docker.compose_file.clone()),
     }
 }
 

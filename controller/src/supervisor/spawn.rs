@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
@@ -87,15 +87,32 @@ fn environment(config: &Config) -> Vec<(&'static str, String)> {
     all.push(("HOME", config.home.to_string_lossy().into_owned()));
     all.extend(["USER", "LOGNAME"].map(|name| (name, config.user.clone())));
     all.extend(config.docker_host.iter().map(|host| ("DOCKER_HOST", host.clone())));
+    all.extend(config.compose_project.iter().map(|project| ("COMPOSE_PROJECT_NAME", project.clone())));
+    let file = config.compose_file.as_ref().map(|_| compose_file(config).to_string_lossy().into_owned());
+    all.extend(file.map(|file| ("COMPOSE_FILE", file)));
     all
+}
+
+fn compose_file(config: &Config) -> PathBuf {
+    config.scripts_dir().join("compose.yaml")
+}
+
+/// Writes the compose file, if there is one, where commands can read and not write it.
+pub(super) fn write_compose_file(config: &Config) -> io::Result<()> {
+    let Some(text) = &config.compose_file else { return Ok(()) };
+    readable(&compose_file(config), text)
 }
 
 /// Writes a long command to a file that commands can read and not write.
 fn script(config: &Config, seq: i64, text: &str) -> io::Result<String> {
     let path = config.scripts_dir().join(seq.to_string());
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&path)?;
-    file.write_all(text.as_bytes())?;
+    readable(&path, text)?;
     Ok(path.to_string_lossy().into_owned())
+}
+
+fn readable(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// Takes away the file of a long command.

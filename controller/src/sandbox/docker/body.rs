@@ -25,7 +25,7 @@ const WALL_GRACE: u64 = 60;
 /// The body of the call that makes the container, attached to the first network only.
 pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) -> ContainerCreateBody {
     let request = &plan.request;
-    let arguments = [
+    let mut arguments = [
         "supervise",
         "--confine",
         "--session",
@@ -34,13 +34,20 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) 
         &wall_limit(request),
         "--docker-host",
         gateway::DOCKER_HOST,
-    ];
+        "--compose-project",
+        &request.project,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if let Some(file) = &request.access.compose_file {
+        arguments.extend(["--compose-file".to_owned(), file.clone()]);
+    }
     ContainerCreateBody {
         hostname: Some("agent".into()),
         user: Some("0:0".into()),
         image: Some(plan.image_id.clone()),
         entrypoint: Some(vec![operator.to_owned()]),
-        cmd: Some(arguments.map(str::to_owned).into()),
+        cmd: Some(arguments),
         working_dir: Some("/".into()),
         env: Some(Vec::new()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
