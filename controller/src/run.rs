@@ -22,7 +22,7 @@ use crate::error::chain;
 use crate::events::Events;
 use crate::http::{self, Readiness};
 use crate::incident::validate::Defaults;
-use crate::metrics::Metrics;
+use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::docker::DockerProvider;
@@ -87,6 +87,7 @@ async fn start(
     let installation = format!("{}-{database}", args.installation);
     let sandboxes = DockerProvider::connect(&args.docker_host, &installation)
         .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?;
+    metrics.installation.get_or_create(&Installation { name: installation.clone() }).set(1);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
 
     let scopes = Scopes::new(&client, &args.namespaces());
