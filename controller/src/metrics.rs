@@ -14,9 +14,18 @@ pub struct Category {
     pub category: String,
 }
 
+/// The name of an installation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Installation {
+    /// As the label on the engine has it.
+    pub name: String,
+}
+
 /// What is counted.
 pub struct Metrics {
     registry: Registry,
+    /// 1 for this installation's name on the engine, once it is known.
+    pub installation: Family<Installation, Gauge>,
     /// Reconciles, by the resource's kind.
     pub reconciles: Family<Category, Counter>,
     /// Reconciles that failed, by the error's category.
@@ -37,6 +46,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("operator"),
+            installation: Family::default(),
             reconciles: Family::default(),
             errors: Family::default(),
             sessions: Gauge::default(),
@@ -46,6 +56,11 @@ impl Default for Metrics {
             cost: Counter::default(),
         };
         let registry = &mut metrics.registry;
+        registry.register(
+            "installation",
+            "The name of this installation on the engine, always 1",
+            metrics.installation.clone(),
+        );
         registry.register("reconciles", "Reconciles, by the resource's kind", metrics.reconciles.clone());
         registry.register(
             "reconcile_errors",
@@ -79,5 +94,18 @@ impl Metrics {
         // Writing into a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_installations_name_stands_where_scripts_look_for_it() {
+        let metrics = Metrics::default();
+        metrics.installation.get_or_create(&Installation { name: "operator-0a1b2c3d".into() }).set(1);
+        let text = metrics.text();
+        assert!(text.contains("\noperator_installation{name=\"operator-0a1b2c3d\"} 1\n"), "{text}");
     }
 }

@@ -22,7 +22,7 @@ use crate::error::chain;
 use crate::events::Events;
 use crate::http::{self, Readiness};
 use crate::incident::validate::Defaults;
-use crate::metrics::Metrics;
+use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::docker::DockerProvider;
@@ -89,6 +89,7 @@ async fn start(
         .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?
         .with_operator_image(&args.operator_image)
         .with_engine_socket(&args.engine_socket);
+    metrics.installation.get_or_create(&Installation { name: installation.clone() }).set(1);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
 
     let scopes = Scopes::new(&client, &args.namespaces());

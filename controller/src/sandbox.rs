@@ -161,6 +161,15 @@ pub struct Leftover {
     pub name: String,
 }
 
+/// A container of a subject that would give the host away to whoever can use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostAccess {
+    /// Its name.
+    pub container: String,
+    /// Why, each in a few words.
+    pub reasons: Vec<String>,
+}
+
 /// Makes and removes sandboxes. Every call is bounded in time.
 #[async_trait]
 pub trait SandboxProvider: Send + Sync + 'static {
@@ -176,6 +185,11 @@ pub trait SandboxProvider: Send + Sync + 'static {
 
     /// All sandboxes of this installation on the engine.
     async fn list(&self) -> Result<Vec<Leftover>, SandboxError>;
+
+    /// The containers of a compose project that would give the host away.
+    async fn host_access(&self, _project: &str) -> Result<Vec<HostAccess>, SandboxError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A running sandbox.

@@ -1,4 +1,7 @@
-//! The reconciler of `Subject`: whether it can be looked after, and how many Incidents it has.
+//! The reconciler of `Subject`: whether it can be looked after, how many Incidents it has, and which of
+//! its containers would give the host away.
+
+mod host_access;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +16,12 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::context::Context;
 use crate::incident::validate::Rejected;
+use crate::sandbox::{HostAccess, SandboxError};
 use crate::status::{StatusError, Urgency, Written};
 use crate::tenancy::Tenants;
+
+/// The containers of a project come and go without an event here.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The compose project of a Subject, or why it cannot be looked after. Pure.
 pub fn project<'a>(subject: &'a Subject, tenants: &Tenants) -> Result<&'a str, Rejected> {
@@ -46,16 +53,38 @@ pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<A
     let namespace = subject.namespace().unwrap_or_default();
     context.wake_incidents_of(&subject);
     let open = context.open_incidents(&namespace, &subject.name_any()).len();
-    let status = status(&subject, &context.defaults.config.tenants, open, Timestamp::now());
-    if subject.status.as_ref() == Some(&status) {
-        return Ok(Action::await_change());
+    let tenants = &context.defaults.config.tenants;
+    let status = status(&subject, tenants, open, Timestamp::now());
+    // First what needs no engine, so that an absent one delays nothing.
+    match write(&subject, subject.status.as_ref(), &status, &context).await? {
+        Written::Yes => {}
+        Written::Later(wait) => return Ok(Action::requeue(wait)),
+        Written::Gone => return Ok(Action::await_change()),
     }
-    let news = subject.status.as_ref().is_none_or(|old| old.conditions != status.conditions);
-    let urgency = if news { Urgency::Now } else { Urgency::Progress };
-    match context.status.write(&*subject, &status, urgency).await? {
+    // A Subject that is not accepted learns nothing of the project that it names: it may be another tenant's.
+    let Ok(project) = project(&subject, tenants) else { return Ok(Action::await_change()) };
+    let found = host_access::look(&*context.sandboxes, project).await;
+    let looked = with_host_access(&subject, status.clone(), &found, Timestamp::now());
+    match write(&subject, Some(&status), &looked, &context).await? {
+        Written::Yes => Ok(Action::requeue(LOOK_AGAIN)),
         Written::Later(wait) => Ok(Action::requeue(wait)),
-        Written::Yes | Written::Gone => Ok(Action::await_change()),
+        Written::Gone => Ok(Action::await_change()),
     }
+}
+
+/// Writes a status if it differs from the one that stands there.
+async fn write(
+    subject: &Subject,
+    old: Option<&SubjectStatus>,
+    new: &SubjectStatus,
+    context: &Context,
+) -> Result<Written, StatusError> {
+    if old == Some(new) {
+        return Ok(Written::Yes);
+    }
+    let news = old.is_none_or(|old| old.conditions != new.conditions);
+    let urgency = if news { Urgency::Now } else { Urgency::Progress };
+    context.status.write(subject, new, urgency).await
 }
 
 /// The status of a Subject. Pure.
@@ -64,7 +93,10 @@ fn status(subject: &Subject, tenants: &Tenants, open: usize, now: Timestamp) -> 
     let generation = subject.metadata.generation;
     let (holds, reason, message) = match project(subject, tenants) {
         Ok(project) => (ConditionStatus::True, "Valid", format!("compose project {project}")),
-        Err(rejected) => (ConditionStatus::False, rejected.reason, rejected.message),
+        Err(rejected) => {
+            conditions.retain(|condition| condition.type_ != host_access::TYPE);
+            (ConditionStatus::False, rejected.reason, rejected.message)
+        }
     };
     set_condition(&mut conditions, "Accepted", holds, reason, &message, generation, now);
     SubjectStatus {
@@ -72,6 +104,20 @@ fn status(subject: &Subject, tenants: &Tenants, open: usize, now: Timestamp) -> 
         conditions,
         open_incidents: i64::try_from(open).unwrap_or(i64::MAX),
     }
+}
+
+/// The same with what the engine says of the project's containers. Pure.
+fn with_host_access(
+    subject: &Subject,
+    mut status: SubjectStatus,
+    found: &Result<Vec<HostAccess>, SandboxError>,
+    now: Timestamp,
+) -> SubjectStatus {
+    let trusted = subject.spec.policy.as_ref().is_some_and(|policy| policy.trust_host_access);
+    let (holds, reason, message) = host_access::condition(found, trusted);
+    let generation = subject.metadata.generation;
+    set_condition(&mut status.conditions, host_access::TYPE, holds, reason, &message, generation, now);
+    status
 }
 
 /// What to do after an error.
@@ -110,5 +156,22 @@ mod tests {
         assert!(message.contains("\"team-a\"") && message.contains("it may name shop;"), "{message}");
         assert_eq!(accepted("{where: {docker: {project: shop}}}").1, "Valid");
         assert_eq!(accepted("{where: {kubernetes: {namespace: a, serviceAccountName: b}}}").1, "NotSupported");
+    }
+
+    #[test]
+    fn what_the_engine_says_stands_beside_accepted_and_goes_with_it() {
+        let none = Tenants::default();
+        let mut trusting = subject("{where: {docker: {project: shop}}, policy: {trustHostAccess: true}}");
+        let found = Ok(vec![HostAccess { container: "web".into(), reasons: vec!["privileged".into()] }]);
+        let begun = status(&trusting, &none, 0, Timestamp::UNIX_EPOCH);
+        let looked = with_host_access(&trusting, begun, &found, Timestamp::UNIX_EPOCH);
+        let reasons = |status: &SubjectStatus| -> Vec<String> {
+            status.conditions.iter().map(|condition| format!("{} {}", condition.type_, condition.reason)).collect()
+        };
+        assert_eq!(reasons(&looked), ["Accepted Valid", "HostAccess Trusted"]);
+        trusting.status = Some(looked.clone());
+        assert_eq!(status(&trusting, &none, 0, Timestamp::now()), looked, "nothing new, nothing to write");
+        let tenants: Tenants = serde_saphyr::from_str("[{namespaces: [team-b], projects: [shop]}]").unwrap();
+        assert_eq!(reasons(&status(&trusting, &tenants, 0, Timestamp::now())), ["Accepted ProjectNotAllowed"]);
     }
 }

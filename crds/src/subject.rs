@@ -26,6 +26,7 @@ use crate::incident::Budget;
     printcolumn = r#"{"name":"Suspended","type":"boolean","jsonPath":".spec.suspend"}"#,
     printcolumn = r#"{"name":"Incidents","type":"integer","jsonPath":".status.openIncidents"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Host access","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"HostAccess\")].reason"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Accepted\")].message"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -117,7 +118,8 @@ pub struct SubjectStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`: whether Operator can look after it.
+    /// `Accepted`: whether Operator can look after it. `HostAccess`: whether it has containers that would give the
+    /// host away, which, and whether they are closed to the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

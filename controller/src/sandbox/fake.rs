@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Command, CommandEnd, CommandResult, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox, SandboxError,
-    SandboxPlan, SandboxProvider, SandboxRequest,
+    Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox,
+    SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
 };
 use crate::audit::entry::{Change, ChangeResult};
 use crate::session::SessionId;
@@ -115,6 +115,7 @@ struct State {
     preflight_error: Option<SandboxError>,
     create_error: Option<SandboxError>,
     remove_error: Option<SandboxError>,
+    host_access: Option<Result<Vec<HostAccess>, SandboxError>>,
     standing: BTreeMap<SessionId, Arc<FakeSandbox>>,
 }
 
@@ -161,6 +162,11 @@ impl FakeProvider {
     /// From now on `remove` fails so; `None` heals it.
     pub fn fail_remove(&self, error: Option<SandboxError>) {
         self.shared.state().remove_error = error;
+    }
+
+    /// From now on `host_access` answers so; before it there is nothing.
+    pub fn set_host_access(&self, answer: Result<Vec<HostAccess>, SandboxError>) {
+        self.shared.state().host_access = Some(answer);
     }
 
     /// All calls so far.
@@ -246,6 +252,10 @@ impl SandboxProvider for FakeProvider {
             name: sandbox.name.clone(),
         });
         Ok(all.collect())
+    }
+
+    async fn host_access(&self, _project: &str) -> Result<Vec<HostAccess>, SandboxError> {
+        self.shared.state().host_access.clone().unwrap_or_else(|| Ok(Vec::new()))
     }
 }
 
