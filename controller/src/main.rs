@@ -21,6 +21,8 @@ enum Command {
     Migrate(cli::migrate::MigrateArgs),
     /// The first process of an agent's container; started by the controller.
     Supervise(cli::supervise::SuperviseArgs),
+    /// The agent's way to its subject's containers; started by the controller.
+    Gateway(cli::gateway::GatewayArgs),
     /// Read the audit trail.
     Audit(cli::audit::AuditArgs),
     /// Print the definitions of the resources, or compare them with files.
@@ -32,7 +34,12 @@ fn main() -> ExitCode {
     controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_)));
     // One provider for every TLS client of the process; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One of a gateway stands beside every session: it is to be small, and waits more than it works.
+    let mut runtime = match command {
+        Command::Gateway(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
@@ -40,6 +47,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
+        Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Crd(args) => cli::crd::run(&args),
     };
