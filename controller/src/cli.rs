@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod crd;
+pub mod gateway;
 pub mod migrate;
 pub mod run;
 pub mod supervise;

@@ -13,12 +13,33 @@
 //! * [`host_access`]: which containers are as good as their host;
 //! * [`replacement`]: what a new container may be;
 //! * [`policy`]: what this session may;
-//! * [`protocol`]: what gateway and controller say to one another.
+//! * [`protocol`]: what gateway and controller say to one another;
+//! * [`server`]: the process; `forward`: from a request to its answer, with `look`, `act`, `run` and `watch`;
+//! * [`inventory`]: what is the subject's; [`answer`]: what of an answer is; `execs`: which execs are;
+//! * [`changes`], [`ledger`], [`control`]: each change held until it is on record;
+//! * [`engine`], `hijack`, [`body`], [`meter`]: the bytes in both directions; [`limits`]: the bounds of it all.
 
+mod act;
+pub mod answer;
+pub mod body;
 pub mod call;
+pub mod changes;
+pub mod control;
+pub mod engine;
+mod execs;
+mod forward;
+mod hijack;
 pub mod host_access;
+pub mod inventory;
+pub mod ledger;
+pub mod limits;
+mod look;
+pub mod meter;
 pub mod policy;
 pub mod protocol;
 pub mod refusal;
 pub mod replacement;
 pub mod request;
+mod run;
+pub mod server;
+mod watch;

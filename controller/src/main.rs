@@ -23,6 +23,8 @@ enum Command {
     Supervise(cli::supervise::SuperviseArgs),
     /// Set the walls of a network namespace; started by the controller.
     Wall(cli::wall::WallArgs),
+    /// The agent's way to its subject's containers; started by the controller.
+    Gateway(cli::gateway::GatewayArgs),
     /// Read the audit trail.
     Audit(cli::audit::AuditArgs),
     /// Print the definitions of the resources, or compare them with files.
@@ -40,7 +42,12 @@ fn main() -> ExitCode {
     }
     // One provider for every TLS client of the process; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One of a gateway stands beside every session: it is to be small, and waits more than it works.
+    let mut runtime = match command {
+        Command::Gateway(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
         Command::Wall(args) => cli::wall::run(&args),
+        Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Crd(args) => cli::crd::run(&args),
     };

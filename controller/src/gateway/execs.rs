@@ -1,0 +1,64 @@
+//! The execs that were announced through this gateway. An exec's id is worth nothing elsewhere, and ids
+//! from elsewhere are worth nothing here.
+
+use std::collections::{HashMap, VecDeque};
+
+use bollard::models::ExecConfig;
+
+use super::inventory::Container;
+
+/// How many announced execs are known; the oldest are forgotten.
+const MOST: usize = 1024;
+
+/// An announced exec.
+#[derive(Clone, Debug)]
+pub struct Exec {
+    /// Where it runs.
+    pub container: Container,
+    /// What runs.
+    pub config: ExecConfig,
+}
+
+/// The session's execs.
+#[derive(Debug, Default)]
+pub struct Execs {
+    known: HashMap<String, Exec>,
+    order: VecDeque<String>,
+}
+
+impl Execs {
+    /// A new one.
+    pub fn add(&mut self, id: String, exec: Exec) {
+        if self.known.insert(id.clone(), exec).is_none() {
+            self.order.push_back(id);
+        }
+        while self.order.len() > MOST {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    /// The one with this full id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Exec> {
+        self.known.get(id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_are_known_and_the_oldest_go_first() {
+        let mut execs = Execs::default();
+        for number in 0..=MOST {
+            let exec = Exec { container: Container::default(), config: ExecConfig::default() };
+            execs.add(number.to_string(), exec);
+        }
+        assert!(execs.get("0").is_none());
+        assert!(execs.get("1").is_some());
+        assert!(execs.get(&MOST.to_string()).is_some());
+    }
+}
