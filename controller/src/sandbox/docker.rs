@@ -256,8 +256,11 @@ impl SandboxProvider for DockerProvider {
                 Some(id) => id,
                 None => self.make(plan, &name).await?,
             };
-            self.enclose(&id).await?;
-            self.greet(id, session).await
+            // Nothing is asked of the supervisor before both are there; a container that died says so on its stream.
+            let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
+            let stream = stream?;
+            walls?;
+            Ok(stream)
         };
         match made.await {
             Ok(stream) => Ok(Arc::new(DockerSandbox { name, stream })),

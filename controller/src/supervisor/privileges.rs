@@ -112,7 +112,6 @@ fn give_up_capabilities() -> Result<(), ConfineError> {
         | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
         | CapabilitiesSecureBits::NO_ROOT
         | CapabilitiesSecureBits::NO_ROOT_LOCKED
-        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
     set_capabilities_secure_bits(bits).map_err(failed("the secure bits are not taken"))?;
@@ -163,8 +162,7 @@ fn refused() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
 }
 
 fn compile(mut rules: BTreeMap<i64, Vec<SeccompRule>>, answer: i32) -> Result<BpfProgram, BackendError> {
-    let others: Vec<_> =
-        rules.iter().filter_map(|(call, rules)| Some((other_number(*call)?, rules.clone()))).collect();
+    let others: Vec<_> = rules.iter().filter_map(|(call, rules)| Some((other_number(*call)?, rules.clone()))).collect();
     rules.extend(others);
     let answer = SeccompAction::Errno(answer.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, answer, std::env::consts::ARCH.try_into()?)?.try_into()

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn interfaces_are_all_but_the_loopback() {
-        let table = "Inter-|   Receive  |  Transmit\n face |bytes packets|bytes\n    lo:  0 0\n  eth0: 1 2\neth10:3 4\n";
+        let table =
+            "Inter-|   Receive  |  Transmit\n face |bytes packets|bytes\n    lo:  0 0\n  eth0: 1 2\neth10:3 4\n";
         assert_eq!(interfaces(table).unwrap(), ["eth0", "eth10"]);
         assert!(interfaces("a\"b: 1\n").is_err());
     }
@@ -117,7 +118,8 @@ mod tests {
     fn a_wall_with_a_hole_does_not_stand() {
         let ruleset = Ruleset { text: String::new(), accepts: 1 };
         let eth0 = "type filter hook egress device \"eth0\" priority filter; policy drop;";
-        let good = format!("table netdev operator {{\n\tchain frames {{\n\t\t@ll,96,16 0x806 accept\n\t}}\n\t\t{eth0}\n}}");
+        let good =
+            format!("table netdev operator {{\n\tchain frames {{\n\t\t@ll,96,16 0x806 accept\n\t}}\n\t\t{eth0}\n}}");
         let interfaces = ["eth0".to_owned(), "eth1".to_owned()];
         assert!(stands("netdev", &good, &ruleset, &interfaces[..1]));
         assert!(!stands("netdev", &good, &ruleset, &interfaces));

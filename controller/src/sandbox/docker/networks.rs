@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage, Network, NetworkConnectRequest, NetworkDisconnectRequest};
+use bollard::models::{
+    ContainerSummary, ContainerSummaryStateEnum, EventMessage, Network, NetworkConnectRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::StreamExt as _;
 
@@ -55,7 +57,8 @@ impl DockerProvider {
         let mut changed = 0;
         for container in &ours {
             let Some(id) = container.id.as_deref() else { continue };
-            let to_change: Vec<_> = networks.iter().filter(|network| stands_on(container, network) != running).collect();
+            let to_change: Vec<_> =
+                networks.iter().filter(|network| stands_on(container, network) != running).collect();
             changed += to_change.len();
             if !running {
                 for network in to_change {
