@@ -31,6 +31,8 @@ pub struct Rules {
     pub subnets: Vec<IpNet>,
     /// Addresses in them that are the host's own.
     pub gateways: Vec<IpAddr>,
+    /// The container's own addresses: frames say that they come from these, or do not leave.
+    pub addresses: Vec<IpAddr>,
     /// Networks beside the subject's own.
     pub egress: Vec<IpNet>,
 }

@@ -287,8 +287,10 @@ impl SandboxProvider for DockerProvider {
                 Some(id) => id,
                 None => self.make(plan, &name).await?,
             };
-            // The hello runs nothing of the agent's yet, so it need not wait for the walls; who is handed the sandbox does.
-            let (stream, ()) = tokio::try_join!(self.greet(id.clone(), session), self.enclose(&id))?;
+            // Nothing is asked of the supervisor before both are there; a container that died says so on its stream.
+            let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
+            let stream = stream?;
+            walls?;
             Ok(stream)
         };
         // Side by side: each takes the engine as long as the other.

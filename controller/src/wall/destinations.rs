@@ -62,6 +62,7 @@ mod tests {
         Rules {
             subnets: ["172.18.0.0/16", "fd12::/64"].map(|net| net.parse().unwrap()).into(),
             gateways: ["172.18.0.1", "fd12::1"].map(|address| address.parse().unwrap()).into(),
+            addresses: Vec::new(),
             egress: egress.iter().map(|net| net.parse().unwrap()).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! The walls in the words of nftables.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -29,7 +30,7 @@ pub(super) fn render(rules: &Rules, interfaces: &[String]) -> Ruleset {
         let _ = writeln!(text, "table {family} {TABLE}\ndelete table {family} {TABLE}");
     }
     packets(&mut text, &lines, v6);
-    frames(&mut text, &lines, v6, interfaces);
+    frames(&mut text, &lines, v6, &rules.addresses, interfaces);
     // One more each: the loopback interface there, ARP here. Two for the neighbours of IPv6.
     let accepts = lines.iter().filter(|line| line.open).count() + 1 + if v6 { 2 } else { 0 };
     Ruleset { text, accepts }
@@ -64,12 +65,27 @@ fn packets(text: &mut String, lines: &[Destination], v6: bool) {
 
 /// Frames as they leave. They are judged by their own bytes and nothing else: what the kernel believes of a frame
 /// that a program made (its protocol, where its headers begin) is what that program said.
-fn frames(text: &mut String, lines: &[Destination], v6: bool, interfaces: &[String]) {
+fn frames(text: &mut String, lines: &[Destination], v6: bool, addresses: &[IpAddr], interfaces: &[String]) {
     // The type of the frame, and for IPv4 a header without options.
     const ARP: &str = "@ll,96,16 0x0806";
     const IPV4: &str = "@ll,96,16 0x0800 @ll,112,8 0x45";
     const IPV6: &str = "@ll,96,16 0x86dd";
-    let _ = writeln!(text, "table netdev {TABLE} {{\nchain frames {{\n{ARP} accept");
+    let _ = writeln!(text, "table netdev {TABLE} {{\nchain frames {{");
+    // Nobody else's address: an answer to it would go where this container may not send, and in ARP it would draw
+    // others' traffic here.
+    let (mut own_v4, mut own_v6) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match address {
+            IpAddr::V4(address) => own_v4.push(address.to_bits()),
+            IpAddr::V6(address) => own_v6.push(address.to_bits()),
+        }
+    }
+    let other = |place: &str| own_v4.iter().map(|own| format!(" {place} != {own:#x}")).collect::<String>();
+    let _ = writeln!(text, "{ARP}{} drop\n{IPV4}{} drop", other("@ll,224,32"), other("@ll,208,32"));
+    // The kernel takes an address of the link for itself, and asks with none whether it is free.
+    let link = " @ll,176,128 & 0xffc00000000000000000000000000000 != 0xfe800000000000000000000000000000";
+    let other: String = own_v6.iter().chain([&0]).map(|own| format!(" @ll,176,128 != {own:#x}")).collect();
+    let _ = writeln!(text, "{IPV6}{link}{other} drop\n{ARP} accept");
     if v6 {
         let mut neighbour = |kind: u8, net: &str| {
             if let Ok(net) = net.parse() {
@@ -112,6 +128,7 @@ mod tests {
         let rules = Rules {
             subnets: vec!["172.18.0.0/16".parse().unwrap()],
             gateways: vec!["172.18.0.1".parse().unwrap()],
+            addresses: ["172.18.0.5", "fd12::5"].map(|address| address.parse().unwrap()).into(),
             egress: vec!["0.0.0.0/0".parse().unwrap()],
         };
         let Ruleset { text, accepts } = render(&rules, &["eth0".into(), "eth1".into()]);

@@ -122,6 +122,8 @@ fn rules(networks: &[Network], agent: &ContainerInspectResponse, egress: &str) -
     for end in ends.into_iter().flat_map(|ends| ends.values()) {
         let said = [&end.gateway, &end.ipv6_gateway].into_iter().flatten();
         rules.gateways.extend(said.filter_map(|address| address.parse::<IpAddr>().ok()));
+        let own = [&end.ip_address, &end.global_ipv6_address].into_iter().flatten();
+        rules.addresses.extend(own.filter_map(|address| address.parse::<IpAddr>().ok()));
     }
     for config in networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten() {
         let Some(subnet) = config.subnet.as_ref().and_then(|subnet| subnet.parse::<IpNet>().ok()) else { continue };
@@ -130,6 +132,7 @@ fn rules(networks: &[Network], agent: &ContainerInspectResponse, egress: &str) -
     }
     rules.gateways.sort_unstable();
     rules.gateways.dedup();
+    rules.addresses.sort_unstable();
     rules
 }
 
@@ -173,7 +176,11 @@ mod tests {
             network("10.3.0.0/16", Some("10.3.5.0/24"), None),
             network("fd00:4::/64", None, Some("fd00:4::1/64")),
         ];
-        let end = EndpointSettings { gateway: Some("10.2.0.9".into()), ..EndpointSettings::default() };
+        let end = EndpointSettings {
+            gateway: Some("10.2.0.9".into()),
+            ip_address: Some("10.2.0.8".into()),
+            ..EndpointSettings::default()
+        };
         let agent = ContainerInspectResponse {
             network_settings: Some(NetworkSettings {
                 networks: Some(HashMap::from([("a".into(), end)])),
@@ -184,6 +191,7 @@ mod tests {
         let rules = rules(&networks, &agent, "10.9.0.0/24,192.0.2.7/32");
         let closed = "10.1.0.254 10.2.0.0 10.2.0.1 10.2.0.9 10.3.5.0 10.3.5.1 fd00:4::1";
         assert_eq!(rules.gateways.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), closed);
+        assert_eq!(rules.addresses, ["10.2.0.8".parse::<IpAddr>().unwrap()]);
         assert_eq!((rules.subnets.len(), rules.egress.len()), (4, 2));
         assert!(super::rules(&[], &agent, "").egress.is_empty());
     }
