@@ -181,7 +181,10 @@ power(
     "another project's label", top={"Labels": {"com.docker.compose.project": FPROJECT}},
     judge=lambda made: (dig(made, "Config.Labels") or {}).get("com.docker.compose.project") == FPROJECT,
 )
-power("no labels at all", top={"Labels": {}}, judge=lambda made: not dig(made, "Config.Labels"))
+power(
+    "no labels at all", top={"Labels": {}},
+    judge=lambda made: "com.docker.compose.project" not in (dig(made, "Config.Labels") or {}),
+)
 power(
     "the operator's own labels", top={"Labels": {"operator.dev/installation": "x", "operator.dev/session": "x"}},
     judge=lambda made: "operator.dev/session" in (dig(made, "Config.Labels") or {}),
@@ -255,13 +258,14 @@ update("block devices of the host", {"BlkioDeviceReadBps": [{"Path": "/dev/vda",
 
 
 def run_exec(container, body, word):
-    """Announces and runs; the answer of the start tells whether it ran."""
+    """Announces and runs: the answer of the start, and what was announced if it really ran."""
     announced = post(f"/containers/{container}/exec", {"AttachStdout": True, "AttachStderr": True} | body)
     exec_id = (announced.json() or {}).get("Id", "") if announced.ok else ""
     if not exec_id:
         return announced, None
+    found = get(f"/exec/{exec_id}/json").json() or {"ID": exec_id}
     started = post(f"/exec/{exec_id}/start", {"Detach": False, "Tty": False}, first=35)
-    return started, get(f"/exec/{exec_id}/json").json() if word in started.text else None
+    return started, found if word in started.text else None
 
 
 @attempt("exec", "a privileged exec", limit=40)

@@ -188,9 +188,9 @@ def filters(value):
 
 def markers():
     """Words that only somebody who saw foreign things can say."""
-    keys = ("id", "name", "network", "network_id", "volume", "secret", "exec", "image_id")
+    keys = ("id", "name", "network", "network_id", "volume", "secret", "exec", "image_id", "guest_id", "guest_name")
     found = [FOREIGN[key] for key in keys if FOREIGN.get(key)]
-    return found + ([AGENT] if AGENT else [])
+    return found + ([AGENT] if AGENT else []) + CFG.get("ours", [])
 
 
 def no_leak(answer, sent=""):
@@ -215,8 +215,8 @@ def not_done(answer, sent=""):
 ENGINE_WORDS = re.compile(
     r"not a swarm manager|not part of a swarm|active endpoints|is in use|conflict: unable|running container"
     r"|is already in use by|dial tcp|connection refused|could not parse|invalid ListenAddr|failed to resolve"
-    r"|repository does not exist|registry/v|no such host|plugin .* not found|requires the .?experimental"
-    r"|only supported on a Docker daemon with experimental|page not found|checkpoint",
+    r"|repository does not exist|registry/v|no such host|plugin .* not found|already exists in network"
+    r"|must be an IP address|must be specified|operation not supported|failed to create the (mac|ip)vlan",
     re.IGNORECASE,
 )
 

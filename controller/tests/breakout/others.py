@@ -52,6 +52,29 @@ def _():
     same_as_made_up(lambda name: get(f"/containers/{name}/json"), FID, NOBODY)
 
 
+# Before what stops and starts the foreign container, for its execs end with it.
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+
+
+@attempt("other execs", "inspect a foreign exec")
+def _():
+    path = f"/exec/{FOREIGN['exec']}/json"
+    not_done(get(path), path)
+
+
+@attempt("other execs", "resize a foreign exec")
+def _():
+    path = f"/exec/{FOREIGN['exec']}/resize?h=10&w=10"
+    not_done(post(path), path)
+    same_as_made_up(lambda name: post(f"/exec/{name}/resize?h=10&w=10"), FOREIGN["exec"], NOBODY)
+
+
+@attempt("other execs", "start a foreign exec")
+def _():
+    path = f"/exec/{FOREIGN['exec']}/start"
+    not_done(post(path, {"Detach": False, "Tty": False}, headers=UPGRADE), path)
+
+
 def on_foreign(name, method, tail, body=None, undo=(), headers=None, judge=None, limit=20):
     @attempt("other containers", name, limit=limit)
     def _():
@@ -78,7 +101,6 @@ def tar_of(name, content):
     return out.getvalue()
 
 
-UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 on_foreign("logs of another", "GET", "logs?stdout=1&stderr=1&tail=10")
 on_foreign("logs -f of another", "GET", "logs?stdout=1&follow=1")
 on_foreign("top of another", "GET", "top")
@@ -130,25 +152,6 @@ def _():
     path = f"/containers/{AGENT}/kill?signal=CONT"
     not_done(post(path), path)
     not_done(ask("PUT", f"{V}/containers/{AGENT}/archive?path=/tmp", tar_of("breakout", b"x")), AGENT)
-
-
-@attempt("other execs", "inspect a foreign exec")
-def _():
-    path = f"/exec/{FOREIGN['exec']}/json"
-    not_done(get(path), path)
-
-
-@attempt("other execs", "resize a foreign exec")
-def _():
-    path = f"/exec/{FOREIGN['exec']}/resize?h=10&w=10"
-    not_done(post(path), path)
-    same_as_made_up(lambda name: post(f"/exec/{name}/resize?h=10&w=10"), FOREIGN["exec"], NOBODY)
-
-
-@attempt("other execs", "start a foreign exec")
-def _():
-    path = f"/exec/{FOREIGN['exec']}/start"
-    not_done(post(path, {"Detach": False, "Tty": False}, headers=UPGRADE), path)
 
 
 # ── lists and their filters ──────────────────────────────────────────────────────────────────────────
@@ -263,18 +266,18 @@ def _():
         not_reached(ask("DELETE", f"{V}/networks/{name}"), name)
 
 
-def connecting(name, network, container, undo=True):
+def connecting(name, network, container):
     @attempt("other networks", name)
     def _():
         path = f"/networks/{network}/connect"
         answer = post(path, {"Container": container})
-        if answer.ok and undo:
+        if answer.ok:
             post(f"/networks/{network}/disconnect", {"Container": container, "Force": True})
         not_done(answer, path + container)
 
 
-connecting("connect a foreign container to the own network", ONET, FNAME, undo=False)
-connecting("connect a foreign container by id to the own network", ONET, FID, undo=False)
+connecting("connect a foreign container to the own network", ONET, FNAME)
+connecting("connect a foreign container by id to the own network", ONET, FID)
 connecting("connect the own container to a foreign network", FNET, OID)
 connecting("connect the own container to a foreign network by id", FNETID, OID)
 connecting("connect the own container to the default bridge", "bridge", OID)

@@ -3,10 +3,10 @@
 # Each attempt is a process of its own: what hangs is killed, what crashes takes nothing along. One line of
 # JSON for each, and a summary at the end. `outcome` is held, BROKE, hung, error or skipped.
 #
-# BREAKOUT has: socket, bare, groups (only these), own {id, name, image, image_id, network, project},
-# own_network2, foreign {id, name, image, image_id, network, network_id, volume, exec, project, address,
-# secret}, agent, agent_name, spool, replacement, host_equal {running, stopped}, host_file [path, content],
-# engine_id, net {gateways, hosts, hosts6, tcp_port, udp_port, tcp [[label, host, port]], udp, foreign,
+# BREAKOUT has: socket, bare, quiet (nothing is said of what was held), groups (only these), own {id, name,
+# image, image_id, network, project}, own_network2, foreign {id, name, image, image_id, network, network_id,
+# volume, exec, project, address, secret, guest_id, guest_name}, agent, agent_name, ours [ids], spool,
+# replacement, host_equal {running, stopped}, host_file [path, content], engine_id, net {gateways, hosts, hosts6, tcp_port, udp_port, tcp [[label, host, port]], udp, foreign,
 # foreign_port, foreign_names, name_servers, vsock_port}, controls [[host, port]].
 
 import traceback
@@ -26,7 +26,7 @@ def start(item):
         item["run"]()
         result = ("held", "")
     except Broke as found:
-        result = ("BROKE", str(found))
+        result = ("BROKE", str(found)[:800])
     except Skipped as why:
         result = ("skipped", str(why))
     except Silent as why:
@@ -34,7 +34,7 @@ def start(item):
     except (ConnectionResetError, BrokenPipeError):
         result = ("held", "the connection was closed")
     except Exception:  # noqa: BLE001: whatever it is, it is told.
-        result = ("error", traceback.format_exc(limit=-3))
+        result = ("error", traceback.format_exc(limit=-3)[-800:])
     try:
         os.write(writing, json.dumps(result).encode()[:4000])
     finally:
@@ -62,7 +62,7 @@ def finish(item, running):
             outcome, detail = json.loads(data)
         except ValueError:
             outcome, detail = "BROKE" if b"BROKE" in data else "error", data.decode("utf-8", "replace")
-    return {"name": item["name"], "group": item["group"], "outcome": outcome, "detail": detail[:500], "ms": int(took * 1000)}
+    return {"name": item["name"], "group": item["group"], "outcome": outcome, "detail": detail[-800:], "ms": int(took * 1000)}
 
 
 def controls():
@@ -97,7 +97,8 @@ def main():
 
     def tell(result):
         results.append(result)
-        print(json.dumps(result), flush=True)
+        if result["outcome"] != "held" or not CFG.get("quiet"):
+            print(json.dumps(result), flush=True)
 
     side = [item for item in chosen if not item["alone"]]
     running = []
