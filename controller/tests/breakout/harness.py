@@ -216,7 +216,7 @@ ENGINE_WORDS = re.compile(
     r"not a swarm manager|not part of a swarm|active endpoints|is in use|conflict: unable|running container"
     r"|is already in use by|dial tcp|connection refused|could not parse|invalid ListenAddr|failed to resolve"
     r"|repository does not exist|registry/v|no such host|plugin .* not found|already exists in network"
-    r"|must be an IP address|must be specified|operation not supported|failed to create the (mac|ip)vlan",
+    r"|must be an IP address|must be specified|operation not supported|timeout waiting for exec|failed to create the (mac|ip)vlan",
     re.IGNORECASE,
 )
 
