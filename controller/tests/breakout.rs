@@ -17,9 +17,9 @@ mod stage;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::sandbox::SandboxRequest;
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::{Command, CommandEnd, CommandResult, ContainerLimits, Sandbox, SandboxProvider as _};
-use controller::sandbox::SandboxRequest;
 use engine::docker;
 use serde_json::{Value, json};
 use stage::{Stage, agent_image};
@@ -90,8 +90,8 @@ async fn nothing_gets_out_of_a_sandbox() {
     let mut seq = 0;
     for part in PARTS {
         seq += 1;
-        let written = run(&sandbox, seq, &format!("cat >> breakout.py <<'END-OF-PART'\n{part}\nEND-OF-PART"), minute);
-        assert_eq!(written.await.end, CommandEnd::Exited { code: 0 });
+        let text = format!("cat >> breakout.py <<'END-OF-PART'\n{part}\nEND-OF-PART");
+        assert_eq!(run(&sandbox, seq, &text, minute).await.end, CommandEnd::Exited { code: 0 });
     }
     let before = stage.state();
     let suite = format!("cat > breakout.json <<'END'\n{config}\nEND\npython3 breakout.py \"$(cat breakout.json)\"");

@@ -1,5 +1,9 @@
 //! What the break-out suite plays on: a subject, somebody else's project, and listeners of the machine.
 
+// Helpers of tests: outside a #[test] the lints do not know that.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(unreachable_pub)]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{TcpListener, UdpSocket};
