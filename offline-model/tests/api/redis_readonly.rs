@@ -1,4 +1,4 @@
-//! The script of the rate limiter's first fault, played against what the commands would print.
+//! The script of the rate limiter's faults, played against what the commands would print.
 
 use std::path::Path;
 
@@ -127,16 +127,18 @@ async fn says_so_when_the_repair_is_refused() {
 #[tokio::test]
 async fn says_what_is_known_when_redis_is_away() {
     let offline = offline().await;
-    let turns: [&[&str]; 2] = [&[GONE, METRICS, NO_REDIS], &["redis does not resolve", "redis-cli got no answer"]];
-    let (rules, conclusion, _) = play(&offline, &turns).await;
-    assert_eq!(rules, ["first look", "try Redis", "Redis does not answer"]);
-    assert_eq!(conclusion["outcome"], "unresolved");
-    assert!(conclusion["summary"].as_str().unwrap().contains("no access to the container engine"));
-    assert_eq!(conclusion["evidence"], json!([6, 8]));
+    let gone: &[&str] = &["redis does not resolve", "redis-cli got no answer"];
+    for containers in ["containers:\nCannot connect to the Docker daemon", "containers:\nCONTAINER ID   IMAGE"] {
+        let (rules, conclusion, _) = play(&offline, &[&[GONE, METRICS, NO_REDIS], gone, &[containers]]).await;
+        assert_eq!(rules, ["first look", "try Redis", "look at the containers for Redis", "Redis does not answer"]);
+        assert_eq!(conclusion["outcome"], "unresolved");
+        assert!(conclusion["summary"].as_str().unwrap().contains("no stopped container of Redis"));
+        assert_eq!(conclusion["evidence"], json!([6, 10, 12]));
+    }
 
     // It goes away between the first look and the second.
-    let turns: [&[&str]; 2] =
-        [&[SICK, METRICS, READONLY], &["Could not connect to Redis at redis:6379\nredis-cli got no answer", ""]];
+    let away = "Could not connect to Redis at redis:6379\nredis-cli got no answer";
+    let turns: [&[&str]; 3] = [&[SICK, METRICS, READONLY], &[away, ""], &["containers:"]];
     let (rules, _, _) = play(&offline, &turns).await;
     assert_eq!(rules.last().unwrap(), "Redis does not answer");
 
@@ -170,15 +172,74 @@ async fn finds_nothing_where_nothing_is_wrong() {
 async fn other_troubles_are_left_to_others() {
     let offline = offline().await;
     let full = SICK.replace("readonly", "oom").replace("READONLY You", "OOM you");
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 2] = [
         (&[&full, METRICS, r#"{"allowed":false,"error":"redis_oom"} HTTP 503"#], "another trouble of Redis"),
-        (&["== node1\n HTTP 000", "", " HTTP 000"], "a node does not answer"),
         (&["?", "?", "?"], "lost"),
     ];
     for (outputs, rule) in cases {
         let (rules, conclusion, _) = play(&offline, &[outputs]).await;
         assert_eq!((rules.last().unwrap().as_str(), &conclusion["outcome"]), (rule, &json!("unresolved")));
     }
+}
+
+fn containers(name: &str, code: u8) -> String {
+    format!(
+        "containers:\n\
+         CONTAINER ID   IMAGE                      COMMAND                  CREATED         STATUS                       PORTS      NAMES\n\
+         c11164320622   operator-ratelimiter:dev   \"ratelimiter serve\"      3 minutes ago   Exited (1) 1 second ago                 other-thing-1\n\
+         e93da7f759c2   operator-redis:dev         \"redis-server --dir …\"   3 minutes ago   Exited ({code}) 9 seconds ago           {name}\n\
+         04d04659d6b4   operator-ratelimiter:dev   \"ratelimiter load\"       3 minutes ago   Up 3 minutes (healthy)       8080/tcp   ratelimiter-load-1\n"
+    )
+}
+
+/// What is stopped is started, under the name that the engine gives it.
+#[tokio::test]
+async fn starts_what_has_stopped() {
+    let offline = offline().await;
+    let gone: &[&str] = &["redis does not resolve", "redis-cli got no answer"];
+    let silent = "== node1\n HTTP 000";
+    for (container, code, begin, last, evidence) in [
+        ("shop-redis-1", 0, vec![&[GONE, METRICS, NO_REDIS], gone], "Redis runs again", json!([6, 14, 18, 20, 22])),
+        ("shop-node2-1", 137, vec![&[silent, METRICS, " HTTP 000"]], "the node runs again", json!([6, 10, 14, 18])),
+    ] {
+        let listed = containers(container, code);
+        let state = format!("state of {container}: exited, exit code {code}, out of memory false\nrestart policy no");
+        let (started, refused) =
+            (format!("STARTED {container}\n"), format!("START REFUSED {container}: the agent may only look\n"));
+        let (listed, state): (&[&str], &[&str]) = (&[&listed], &[&state, "its log"]);
+        let play_with = async |rest: &[&[&str]]| {
+            let turns = [&begin[..], &[listed, state], rest].concat();
+            play(&offline, &turns).await
+        };
+        let (rules, conclusion, commands) = play_with(&[&[&started], &[MASTER, ALLOWED, WELL]]).await;
+        assert_eq!(rules.last().unwrap(), last);
+        assert_eq!((&conclusion["outcome"], &conclusion["evidence"]), (&json!("resolved"), &evidence), "{rules:?}");
+        assert!(conclusion["root_cause"].as_str().unwrap().contains(&format!("({container})")));
+        let all: String = commands.iter().map(|call| call.input["command"].to_string()).collect();
+        for part in ["docker ps --all", "docker inspect ", "docker logs --tail 20 ", "docker start "] {
+            assert!(all.contains(part), "{part}");
+        }
+        assert_eq!(all.matches(&format!("docker start {container} ")).count(), 1, "{all}");
+
+        let slow: &[&str] = &[MASTER, NO_REDIS, GONE];
+        let (rules, conclusion, _) = play_with(&[&[&started], slow, &[MASTER, ALLOWED, WELL]]).await;
+        assert!(rules.iter().any(|rule| rule == "give what was started a moment"), "{rules:?}");
+        assert_eq!(conclusion["outcome"], "resolved");
+        let (rules, conclusion, _) = play_with(&[&[&started], slow, slow, slow]).await;
+        assert_eq!(
+            (rules.last().unwrap().as_str(), &conclusion["outcome"]),
+            ("the start did not help", &json!("unresolved"))
+        );
+        let (rules, conclusion, _) = play_with(&[&[&refused]]).await;
+        assert_eq!((rules.last().unwrap().as_str(), &conclusion["outcome"]), ("start refused", &json!("unresolved")));
+        assert!(conclusion["summary"].as_str().unwrap().ends_with("the agent may only look"));
+    }
+    let turns: [&[&str]; 2] = [&[silent, "", " HTTP 000"], &["containers:\nCannot connect to the Docker daemon"]];
+    let (rules, conclusion, _) = play(&offline, &turns).await;
+    assert_eq!(
+        (rules.last().unwrap().as_str(), &conclusion["outcome"]),
+        ("a node does not answer", &json!("unresolved"))
+    );
 }
 
 /// The proof fails after the agent said "resolved": it looks again, a bounded number of times.
