@@ -8,11 +8,17 @@
 //! [`protocol`]; without an answer it is refused.
 //!
 //! * [`request`]: what may be asked, as types; reading it;
+//! * [`call`]: what is sent to the engine for it, and what the ledger says of it;
 //! * [`refusal`]: the sentence for what may not;
+//! * [`host_access`]: which containers are as good as their host;
+//! * [`replacement`]: what a new container may be;
 //! * [`policy`]: what this session may;
 //! * [`protocol`]: what gateway and controller say to one another.
 
+pub mod call;
+pub mod host_access;
 pub mod policy;
 pub mod protocol;
 pub mod refusal;
+pub mod replacement;
 pub mod request;

@@ -3,7 +3,25 @@
 //!
 //! A query parameter or a JSON field that is not known here is a refusal, not something to pass on.
 
+mod closed;
+mod container;
+mod create;
+mod exec;
+mod fields;
+mod filters;
+mod host_config;
+mod json;
+mod limits;
+mod network;
+mod parse;
+mod query;
+mod target;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
+
+pub use parse::{Body, LONGEST_JSON, parse, wants_body};
 
 use bollard::models::{ContainerUpdateBody, EndpointSettings, ExecConfig};
 
@@ -255,4 +273,9 @@ pub struct Create {
     pub name: Option<String>,
     /// What is wanted, in form: nothing in it that no replacement may have.
     pub body: bollard::models::ContainerCreateBody,
+}
+
+/// As much of the client's own words as a sentence has room for.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
 }
