@@ -28,10 +28,12 @@ pub async fn dereference(incident: &Incident, context: &Context) -> Result<Neigh
     }
     let namespace = incident.namespace().unwrap_or_default();
     let api: Api<DeserializeGuard<Subject>> = Api::namespaced(context.client.clone(), &namespace);
-    Ok(match api.get_opt(&incident.spec.subject_ref.name).await?.map(|guard| guard.0) {
-        None => Neighbours::default(),
-        Some(Ok(subject)) => Neighbours { subject: Some(Arc::new(subject)), ..Neighbours::default() },
-        Some(Err(invalid)) => Neighbours { unreadable: Some(invalid.error), ..Neighbours::default() },
+    let Some(DeserializeGuard(read)) = api.get_opt(&incident.spec.subject_ref.name).await? else {
+        return Ok(Neighbours::default());
+    };
+    Ok(match read {
+        Ok(subject) => Neighbours { subject: Some(Arc::new(subject)), ..Neighbours::default() },
+        Err(invalid) => Neighbours { unreadable: Some(invalid.error), ..Neighbours::default() },
     })
 }
 
