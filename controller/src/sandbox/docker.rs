@@ -2,7 +2,7 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `exec`: the stream into it;
-//! * `networks`: coming and going with the subject.
+//! * `networks`: coming and going with the subject; `host_access`: which of its containers are as good as the host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use futures::StreamExt as _;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
+    Command, CommandResult, HostAccess, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
+    SandboxRequest,
 };
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
@@ -27,6 +28,7 @@ use exec::ExecDial;
 mod body;
 mod engine;
 mod exec;
+mod host_access;
 pub mod names;
 mod networks;
 
@@ -296,6 +298,10 @@ impl SandboxProvider for DockerProvider {
             }
         }
         Ok(all)
+    }
+
+    async fn host_access(&self, project: &str) -> Result<Vec<HostAccess>, SandboxError> {
+        self.find_host_access(project).await
     }
 }
 
