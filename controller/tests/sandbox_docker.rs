@@ -232,3 +232,36 @@ async fn it_leaves_the_networks_with_the_project_and_comes_back() {
         docker(&["network", "rm", network]);
     }
 }
+
+#[tokio::test]
+async fn containers_that_would_give_the_host_away_are_found() {
+    let project = format!("optest{:08x}", rand::random::<u32>());
+    let label = format!("com.docker.compose.project={project}");
+    let [plain, privileged, socket, disguised] =
+        ["plain", "privileged", "socket", "disguised"].map(|name| format!("{project}-{name}-1"));
+    let volume = format!("{project}_disguised");
+    let options = ["type=none", "o=bind", "device=/tmp"].map(|option| ["--opt", option]).concat();
+    docker(&[&["volume", "create", "--label", &label], options.as_slice(), &[&volume]].concat());
+    let create = |name: &str, more: &[&str]| {
+        let begin = ["create", "--name", name, "--label", &label, "--network", "none"];
+        docker(&[&begin, more, &["debian:trixie-slim", "true"]].concat());
+    };
+    create(&plain, &["--volume", "/data"]);
+    create(&privileged, &["--privileged"]);
+    create(&socket, &["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
+    create(&disguised, &["--volume", &format!("{volume}:/data")]);
+    let provider = DockerProvider::connect(HOST, "another").unwrap();
+    let mut found = provider.host_access(&project).await.unwrap();
+    found.sort_by(|a, b| a.container.cmp(&b.container));
+    let none = provider.host_access(&format!("{project}-none")).await.unwrap();
+    docker(&["rm", "--force", "--volumes", &plain, &privileged, &socket, &disguised]);
+    docker(&["volume", "rm", &volume]);
+
+    assert_eq!(found.iter().map(|one| one.container.clone()).collect::<Vec<_>>(), [disguised, privileged, socket]);
+    assert!(found[0].reasons.iter().any(|reason| reason.contains(&volume)), "{found:?}");
+    assert!(found[1].reasons.iter().any(|reason| reason.contains("privileged")), "{found:?}");
+    assert!(found[2].reasons.iter().any(|reason| reason.contains("docker.sock")), "{found:?}");
+    assert!(none.is_empty(), "{none:?}");
+    let gone = DockerProvider::connect("unix:///nonexistent.sock", "another").unwrap();
+    assert!(matches!(gone.host_access(&project).await, Err(SandboxError::EngineUnavailable { .. })));
+}

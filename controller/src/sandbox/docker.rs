@@ -1,8 +1,13 @@
 //! The sandbox on a Docker engine: one container per session, on the subject's networks.
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
+<<<<<<< HEAD
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open.
+=======
+//! * `body`: what the container is; `exec`: the stream into it;
+//! * `networks`: coming and going with the subject; `host_access`: which of its containers are as good as the host.
+>>>>>>> house
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +25,11 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
+<<<<<<< HEAD
     Command, CommandResult, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
+=======
+    Command, CommandResult, HostAccess, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
+>>>>>>> house
     SandboxRequest,
 };
 use crate::session::SessionId;
@@ -30,7 +39,11 @@ use exec::ExecDial;
 mod body;
 mod engine;
 mod exec;
+<<<<<<< HEAD
 mod gateway;
+=======
+mod host_access;
+>>>>>>> house
 pub mod names;
 mod networks;
 mod walls;
@@ -341,6 +354,10 @@ impl SandboxProvider for DockerProvider {
             }
         }
         Ok(all)
+    }
+
+    async fn host_access(&self, project: &str) -> Result<Vec<HostAccess>, SandboxError> {
+        self.find_host_access(project).await
     }
 }
 
