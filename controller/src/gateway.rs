@@ -8,11 +8,12 @@
 //! [`protocol`]; without an answer it is refused.
 //!
 //! * [`request`]: what may be asked, as types; reading it;
+//! * [`call`]: what is sent to the engine for it, and what the ledger says of it;
 //! * [`refusal`]: the sentence for what may not;
+//! * [`host_access`]: which containers are as good as their host;
+//! * [`replacement`]: what a new container may be;
 //! * [`policy`]: what this session may;
 //! * [`protocol`]: what gateway and controller say to one another;
-//! * [`call`]: what is sent to the engine, and a change in words; [`host_access`]: which containers are as good
-//!   as their host; [`replacement`]: what a new container may be;
 //! * [`server`]: the process; `forward`: from a request to its answer, with `look`, `act`, `run` and `watch`;
 //! * [`inventory`]: what is the subject's; [`answer`]: what of an answer is; `execs`: which execs are;
 //! * [`changes`], [`ledger`], [`control`]: each change held until it is on record;

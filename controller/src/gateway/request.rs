@@ -218,6 +218,7 @@ pub struct Events {
 
 /// `GET logs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the API has them one by one")]
 pub struct Logs {
     /// Go on.
     pub follow: bool,
@@ -239,6 +240,7 @@ pub struct Logs {
 
 /// `POST attach`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the API has them one by one")]
 pub struct Attach {
     /// What was written before, too.
     pub logs: bool,

@@ -11,9 +11,7 @@ pub(super) fn refusal(method: &Method, segments: &[&str]) -> Refusal {
 
 fn sentence(method: &Method, segments: &[&str]) -> String {
     let known = match segments {
-        ["build", "prune"] | [_, "prune"] => {
-            "pruning reaches beyond the subject: remove single containers of the subject with `docker rm`"
-        }
+        [_, "prune"] => "pruning reaches beyond the subject: remove single containers of the subject with `docker rm`",
         ["build", ..] => "building images is not possible through this gateway: use the images that the subject has",
         ["commit", ..] => {
             "committing a container to an image is not possible through this gateway: note the change instead"

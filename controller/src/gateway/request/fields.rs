@@ -8,6 +8,9 @@ use crate::gateway::refusal::Refusal;
 /// No single string is longer: the kernel's own limit for one argument.
 const LONGEST: usize = 128 * 1024;
 
+/// Lists of objects, each with its key.
+type ListsByKey = Vec<(String, Vec<Fields>)>;
+
 /// An object's fields that were not read yet.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -134,7 +137,7 @@ impl Fields {
     }
 
     /// A map of lists of objects.
-    pub(super) fn object_lists(&mut self, name: &str) -> Result<Option<Vec<(String, Vec<Self>)>>, Refusal> {
+    pub(super) fn object_lists(&mut self, name: &str) -> Result<Option<ListsByKey>, Refusal> {
         let Some(entries) = self.entries(name)? else { return Ok(None) };
         let mut lists = Vec::new();
         for (key, value) in entries {

@@ -28,8 +28,13 @@ pub fn wants_body(method: &Method, path: &str) -> Body {
     let Ok(segments) = target::segments(path) else { return Body::None };
     match (method.as_str(), segments.as_slice()) {
         ("PUT", ["containers", _, "archive"]) => Body::Stream,
-        ("POST", ["containers", "create"] | ["containers", _, "exec" | "update" | "start"])
-        | ("POST", ["exec", _, "start"] | ["networks", _, "connect" | "disconnect"]) => Body::Json,
+        (
+            "POST",
+            ["containers", "create"]
+            | ["containers", _, "exec" | "update" | "start"]
+            | ["exec", _, "start"]
+            | ["networks", _, "connect" | "disconnect"],
+        ) => Body::Json,
         _ => Body::None,
     }
 }
