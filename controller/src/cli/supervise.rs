@@ -42,7 +42,7 @@ pub struct SuperviseArgs {
     /// That user's home
     #[arg(long, default_value = "/home/agent")]
     pub home: PathBuf,
-    /// Where commands find the engine (DOCKER_HOST)
+    /// Where commands find the engine (`DOCKER_HOST`)
     #[arg(long, value_name = "URL")]
     pub docker_host: Option<String>,
     /// Give up all that commands must not have; only as the first process of a container
