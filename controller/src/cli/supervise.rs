@@ -42,7 +42,7 @@ pub struct SuperviseArgs {
     /// That user's home
     #[arg(long, default_value = "/home/agent")]
     pub home: PathBuf,
-    /// Where commands find the engine (DOCKER_HOST)
+    /// Where commands find the engine (`DOCKER_HOST`)
     #[arg(long, value_name = "URL")]
     pub docker_host: Option<String>,
     /// The project that `docker compose` means (COMPOSE_PROJECT_NAME)

@@ -47,22 +47,23 @@ const CLOSED: [i64; 11] = [
     libc::SYS_kexec_load,
 ];
 
-/// The other numbers by which a processor of this kind takes the same calls (x32).
+/// The numbers by which this processor takes a call: its own, and that of x32.
 #[cfg(target_arch = "x86_64")]
-fn other_number(call: i64) -> Option<i64> {
+fn numbers(call: i64) -> Vec<i64> {
     const X32: i64 = 0x4000_0000;
     // These few have numbers of their own there.
-    Some(match call {
-        libc::SYS_setsockopt => X32 + 541,
-        libc::SYS_kexec_load => X32 + 528,
-        call => X32 + call,
-    })
+    let other = match call {
+        libc::SYS_setsockopt => 541,
+        libc::SYS_kexec_load => 528,
+        call => call,
+    };
+    vec![call, X32 + other]
 }
 
-/// There are none.
+/// The number by which this processor takes a call.
 #[cfg(not(target_arch = "x86_64"))]
-fn other_number(_: i64) -> Option<i64> {
-    None
+fn numbers(call: i64) -> Vec<i64> {
+    vec![call]
 }
 
 /// Why the supervisor could not give up what it must.
@@ -161,9 +162,11 @@ fn refused() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     Ok(rules)
 }
 
-fn compile(mut rules: BTreeMap<i64, Vec<SeccompRule>>, answer: i32) -> Result<BpfProgram, BackendError> {
-    let others: Vec<_> = rules.iter().filter_map(|(call, rules)| Some((other_number(*call)?, rules.clone()))).collect();
-    rules.extend(others);
+fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, answer: i32) -> Result<BpfProgram, BackendError> {
+    let rules: BTreeMap<_, _> = rules
+        .into_iter()
+        .flat_map(|(call, rules)| numbers(call).into_iter().map(move |number| (number, rules.clone())))
+        .collect();
     let answer = SeccompAction::Errno(answer.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, answer, std::env::consts::ARCH.try_into()?)?.try_into()
 }

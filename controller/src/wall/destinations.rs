@@ -99,11 +99,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_outside_of_all_networks_is_closed(bits: u128, v4: bool) {
-            let address = if v4 { IpAddr::from(Ipv4Addr::from_bits(bits as u32)) } else { Ipv6Addr::from_bits(bits).into() };
+        fn an_address_outside_of_all_networks_is_closed(v4: u32, v6: u128) {
             let rules = rules(&["10.0.0.0/8"]);
-            let inside = rules.subnets.iter().chain(&rules.egress).any(|net| net.contains(&address));
-            prop_assert!(inside || !is_open(&rules, &address.to_string()));
+            for address in [IpAddr::from(Ipv4Addr::from_bits(v4)), Ipv6Addr::from_bits(v6).into()] {
+                let inside = rules.subnets.iter().chain(&rules.egress).any(|net| net.contains(&address));
+                prop_assert!(inside || !is_open(&rules, &address.to_string()));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The walls in the words of nftables.
 
-use std::fmt::Write as _;
+use std::fmt::{LowerHex, Write as _};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -80,11 +80,12 @@ fn frames(text: &mut String, lines: &[Destination], v6: bool, addresses: &[IpAdd
             IpAddr::V6(address) => own_v6.push(address.to_bits()),
         }
     }
-    let other = |place: &str| own_v4.iter().map(|own| format!(" {place} != {own:#x}")).collect::<String>();
-    let _ = writeln!(text, "{ARP}{} drop\n{IPV4}{} drop", other("@ll,224,32"), other("@ll,208,32"));
+    let _ =
+        writeln!(text, "{ARP}{} drop\n{IPV4}{} drop", none_of("@ll,224,32", &own_v4), none_of("@ll,208,32", &own_v4));
     // The kernel takes an address of the link for itself, and asks with none whether it is free.
     let link = " @ll,176,128 & 0xffc00000000000000000000000000000 != 0xfe800000000000000000000000000000";
-    let other: String = own_v6.iter().chain([&0]).map(|own| format!(" @ll,176,128 != {own:#x}")).collect();
+    own_v6.push(0);
+    let other = none_of("@ll,176,128", &own_v6);
     let _ = writeln!(text, "{IPV6}{link}{other} drop\n{ARP} accept");
     if v6 {
         let mut neighbour = |kind: u8, net: &str| {
@@ -107,6 +108,14 @@ fn frames(text: &mut String, lines: &[Destination], v6: bool, addresses: &[IpAdd
         let _ = writeln!(text, "jump frames\n}}");
     }
     let _ = writeln!(text, "}}");
+}
+
+/// That what stands at this place is none of these.
+fn none_of(place: &str, values: &[impl LowerHex]) -> String {
+    values.iter().fold(String::new(), |mut text, value| {
+        let _ = write!(text, " {place} != {value:#x}");
+        text
+    })
 }
 
 /// The destination by its place in the frame: an Ethernet header is 14 bytes long, and the destination stands 16
