@@ -1,13 +1,9 @@
 //! The sandbox on a Docker engine: one container per session, on the subject's networks.
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
-<<<<<<< HEAD
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
-//! * `networks`: coming and going with the subject; `walls`: what of them is open.
-=======
-//! * `body`: what the container is; `exec`: the stream into it;
-//! * `networks`: coming and going with the subject; `host_access`: which of its containers are as good as the host.
->>>>>>> house
+//! * `networks`: coming and going with the subject; `walls`: what of them is open;
+//! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +21,8 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-<<<<<<< HEAD
-    Command, CommandResult, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
-=======
-    Command, CommandResult, HostAccess, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
->>>>>>> house
-    SandboxRequest,
+    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan,
+    SandboxProvider, SandboxRequest,
 };
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
@@ -39,11 +31,8 @@ use exec::ExecDial;
 mod body;
 mod engine;
 mod exec;
-<<<<<<< HEAD
 mod gateway;
-=======
 mod host_access;
->>>>>>> house
 pub mod names;
 mod networks;
 mod walls;

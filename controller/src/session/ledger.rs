@@ -18,7 +18,7 @@ use crate::session::SessionId;
 /// longer, so that it hears the reason.
 const BEGIN: Duration = Duration::from_secs(25);
 /// How long what came of a change waits for the audit store before the gateway is left to say it again.
-const COMPLETE: Duration = Duration::from_secs(60);
+const COMPLETE: Duration = Duration::from_mins(1);
 
 /// Writes changes as entries of one session.
 pub struct SessionLedger {
