@@ -16,7 +16,7 @@ use super::meter::Meter;
 const CHUNK: usize = 32 << 10;
 
 /// The client's side.
-pub enum Client {
+pub(super) enum Client {
     /// It takes the connection over.
     Connection(OnUpgrade),
     /// It reads an answer's body and can write nothing.
@@ -25,7 +25,7 @@ pub enum Client {
 
 /// Why the copying ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// The engine's side is at its end.
     Engine,
     /// The client is gone, and nothing happens that would have to be followed.
@@ -35,20 +35,20 @@ pub enum Ended {
 }
 
 /// How it is done.
-pub struct Bridge<'a> {
+pub(super) struct Bridge<'a> {
     /// Whether it goes on when the client is gone.
-    pub follow: bool,
+    pub(super) follow: bool,
     /// Whether what the client writes goes in.
-    pub input: bool,
+    pub(super) input: bool,
     /// Measures what goes in.
-    pub meter: &'a mut Meter,
+    pub(super) meter: &'a mut Meter,
     /// The session ends.
-    pub closing: &'a CancellationToken,
+    pub(super) closing: &'a CancellationToken,
 }
 
 impl Bridge<'_> {
     /// Copies until the end.
-    pub async fn run<E: AsyncRead + AsyncWrite + Unpin>(self, engine: E, client: Client) -> Ended {
+    pub(super) async fn run<E: AsyncRead + AsyncWrite + Unpin>(self, engine: E, client: Client) -> Ended {
         let Self { follow, input, meter, closing } = self;
         let (from_engine, mut to_engine) = tokio::io::split(engine);
         let copying = async {
