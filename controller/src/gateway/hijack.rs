@@ -57,23 +57,21 @@ impl Bridge<'_> {
                     let _ = to_engine.shutdown().await;
                     down(from_engine, Output::<tokio::io::Sink>::Channel(out), follow).await
                 }
-                Client::Connection(upgrade) => match upgrade.await {
-                    Ok(upgraded) => {
-                        let (from_client, to_client) = tokio::io::split(TokioIo::new(upgraded));
-                        let up = async {
-                            up(from_client, &mut to_engine, input, meter).await;
-                            std::future::pending::<Ended>().await
-                        };
-                        tokio::select! {
-                            ended = up => ended,
-                            ended = down(from_engine, Output::Stream(to_client), follow) => ended,
-                        }
-                    }
-                    Err(_) => {
+                Client::Connection(upgrade) => {
+                    let Ok(upgraded) = upgrade.await else {
                         let _ = to_engine.shutdown().await;
-                        down(from_engine, Output::<tokio::io::Sink>::Nowhere, follow).await
+                        return down(from_engine, Output::<tokio::io::Sink>::Nowhere, follow).await;
+                    };
+                    let (from_client, to_client) = tokio::io::split(TokioIo::new(upgraded));
+                    let up = async {
+                        up(from_client, &mut to_engine, input, meter).await;
+                        std::future::pending::<Ended>().await
+                    };
+                    tokio::select! {
+                        ended = up => ended,
+                        ended = down(from_engine, Output::Stream(to_client), follow) => ended,
                     }
-                },
+                }
             }
         };
         tokio::select! {
