@@ -167,13 +167,12 @@ impl Gateway {
 
     /// How long the engine waits for a container to stop; `None` for ever.
     async fn patience(&self, container: &Container, given: Option<i32>) -> Option<Duration> {
-        let seconds = match given {
-            Some(seconds) => i64::from(seconds),
-            None => {
-                let inspect = self.inventory.inspect(&container.id).await.ok();
-                let config = inspect.as_ref().and_then(|inspect| inspect.config.as_ref());
-                config.and_then(|config| config.stop_timeout).unwrap_or(STOP_SECONDS)
-            }
+        let seconds = if let Some(seconds) = given {
+            i64::from(seconds)
+        } else {
+            let inspect = self.inventory.inspect(&container.id).await.ok();
+            let config = inspect.as_ref().and_then(|inspect| inspect.config.as_ref());
+            config.and_then(|config| config.stop_timeout).unwrap_or(STOP_SECONDS)
         };
         u64::try_from(seconds).ok().map(Duration::from_secs)
     }

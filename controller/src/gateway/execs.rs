@@ -12,23 +12,23 @@ const MOST: usize = 1024;
 
 /// An announced exec.
 #[derive(Clone, Debug)]
-pub struct Exec {
+pub(super) struct Exec {
     /// Where it runs.
-    pub container: Container,
+    pub(super) container: Container,
     /// What runs.
-    pub config: ExecConfig,
+    pub(super) config: ExecConfig,
 }
 
 /// The session's execs.
 #[derive(Debug, Default)]
-pub struct Execs {
+pub(super) struct Execs {
     known: HashMap<String, Exec>,
     order: VecDeque<String>,
 }
 
 impl Execs {
     /// A new one.
-    pub fn add(&mut self, id: String, exec: Exec) {
+    pub(super) fn add(&mut self, id: String, exec: Exec) {
         if self.known.insert(id.clone(), exec).is_none() {
             self.order.push_back(id);
         }
@@ -41,7 +41,7 @@ impl Execs {
 
     /// The one with this full id.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<Exec> {
+    pub(super) fn get(&self, id: &str) -> Option<Exec> {
         self.known.get(id).cloned()
     }
 }

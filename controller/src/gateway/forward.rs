@@ -24,21 +24,21 @@ use super::refusal::Refusal;
 use super::request::{self, Ask, ContainerAsk, parse, wants_body};
 
 /// One of the connections that may stand at once; kept until the connection is done with.
-pub type Place = Arc<OwnedSemaphorePermit>;
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
 
 /// A session's gateway.
 #[derive(Debug)]
-pub struct Gateway {
+pub(super) struct Gateway {
     /// What the session may do.
-    pub policy: Policy,
+    pub(super) policy: Policy,
     /// Its bounds.
-    pub limits: Limits,
+    pub(super) limits: Limits,
     /// The engine.
-    pub engine: Engine,
+    pub(super) engine: Engine,
     /// The subject's things.
-    pub inventory: Arc<Inventory>,
+    pub(super) inventory: Arc<Inventory>,
     /// The changes.
-    pub ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     execs: Mutex<Execs>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Caller {
 impl Gateway {
     /// A gateway to this engine.
     #[must_use]
-    pub fn new(policy: Policy, limits: Limits, engine: Engine) -> Arc<Self> {
+    pub(super) fn new(policy: Policy, limits: Limits, engine: Engine) -> Arc<Self> {
         let inventory = Arc::new(Inventory::new(engine.clone(), &policy.project, &limits));
         let ledger = Ledger::new(&limits);
         Arc::new(Self { policy, limits, engine, inventory, ledger, execs: Mutex::default() })
@@ -66,7 +66,7 @@ impl Gateway {
     }
 
     /// Answers a request of the agent.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Response<Body> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Response<Body> {
         match self.followed(request, place).await {
             Ok(response) => response,
             Err(refusal) => refused(&refusal),

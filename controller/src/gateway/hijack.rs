@@ -16,7 +16,7 @@ use super::meter::Meter;
 const CHUNK: usize = 32 << 10;
 
 /// The client's side.
-pub enum Client {
+pub(super) enum Client {
     /// It takes the connection over.
     Connection(OnUpgrade),
     /// It reads an answer's body and can write nothing.
@@ -25,7 +25,7 @@ pub enum Client {
 
 /// Why the copying ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// The engine's side is at its end.
     Engine,
     /// The client is gone, and nothing happens that would have to be followed.
@@ -35,20 +35,20 @@ pub enum Ended {
 }
 
 /// How it is done.
-pub struct Bridge<'a> {
+pub(super) struct Bridge<'a> {
     /// Whether it goes on when the client is gone.
-    pub follow: bool,
+    pub(super) follow: bool,
     /// Whether what the client writes goes in.
-    pub input: bool,
+    pub(super) input: bool,
     /// Measures what goes in.
-    pub meter: &'a mut Meter,
+    pub(super) meter: &'a mut Meter,
     /// The session ends.
-    pub closing: &'a CancellationToken,
+    pub(super) closing: &'a CancellationToken,
 }
 
 impl Bridge<'_> {
     /// Copies until the end.
-    pub async fn run<E: AsyncRead + AsyncWrite + Unpin>(self, engine: E, client: Client) -> Ended {
+    pub(super) async fn run<E: AsyncRead + AsyncWrite + Unpin>(self, engine: E, client: Client) -> Ended {
         let Self { follow, input, meter, closing } = self;
         let (from_engine, mut to_engine) = tokio::io::split(engine);
         let copying = async {
@@ -57,23 +57,21 @@ impl Bridge<'_> {
                     let _ = to_engine.shutdown().await;
                     down(from_engine, Output::<tokio::io::Sink>::Channel(out), follow).await
                 }
-                Client::Connection(upgrade) => match upgrade.await {
-                    Ok(upgraded) => {
-                        let (from_client, to_client) = tokio::io::split(TokioIo::new(upgraded));
-                        let up = async {
-                            up(from_client, &mut to_engine, input, meter).await;
-                            std::future::pending::<Ended>().await
-                        };
-                        tokio::select! {
-                            ended = up => ended,
-                            ended = down(from_engine, Output::Stream(to_client), follow) => ended,
-                        }
-                    }
-                    Err(_) => {
+                Client::Connection(upgrade) => {
+                    let Ok(upgraded) = upgrade.await else {
                         let _ = to_engine.shutdown().await;
-                        down(from_engine, Output::<tokio::io::Sink>::Nowhere, follow).await
+                        return down(from_engine, Output::<tokio::io::Sink>::Nowhere, follow).await;
+                    };
+                    let (from_client, to_client) = tokio::io::split(TokioIo::new(upgraded));
+                    let up = async {
+                        up(from_client, &mut to_engine, input, meter).await;
+                        std::future::pending::<Ended>().await
+                    };
+                    tokio::select! {
+                        ended = up => ended,
+                        ended = down(from_engine, Output::Stream(to_client), follow) => ended,
                     }
-                },
+                }
             }
         };
         tokio::select! {

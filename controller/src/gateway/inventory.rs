@@ -4,6 +4,7 @@
 //! all give the same answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -247,7 +248,7 @@ impl Inventory {
         match find(&list) {
             // It may be younger than what is known.
             Err(refusal) if !fresh && refusal.status == StatusCode::NOT_FOUND => {
-                find(&*self.containers(true).await.map_err(|error| error.refusal())?)
+                find(&self.containers(true).await.map_err(|error| error.refusal())?)
             }
             found => found,
         }
@@ -259,7 +260,7 @@ impl Inventory {
         let list = self.networks(fresh).await.map_err(|error| error.refusal())?;
         match find(&list) {
             Err(refusal) if !fresh && refusal.status == StatusCode::NOT_FOUND => {
-                find(&*self.networks(true).await.map_err(|error| error.refusal())?)
+                find(&self.networks(true).await.map_err(|error| error.refusal())?)
             }
             found => found,
         }
@@ -301,18 +302,14 @@ impl Inventory {
         let images = self.images(false).await.map_err(|error| error.refusal())?;
         let named = |names: &[String]| names.iter().any(|name| tagged(name) == tagged(&reference.0));
         let found = images.iter().find(|(id, names)| **id == reference.0 || named(names));
-        let found = match found {
-            Some((id, names)) => Some((id.clone(), names.clone())),
-            None => {
-                let prefix = reference.0.strip_prefix("sha256:").unwrap_or(&reference.0);
-                let is_hex = prefix.len() >= 4 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
-                let mut matching = images
-                    .iter()
-                    .filter(|(id, _)| is_hex && id.strip_prefix("sha256:").unwrap_or(id).starts_with(prefix));
-                let first = matching.next().map(|(id, names)| (id.clone(), names.clone()));
-                first.filter(|_| matching.next().is_none())
-            }
-        };
+        let found = found.or_else(|| {
+            let prefix = reference.0.strip_prefix("sha256:").unwrap_or(&reference.0);
+            let is_hex = prefix.len() >= 4 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let begins = |id: &str| is_hex && id.strip_prefix("sha256:").unwrap_or(id).starts_with(prefix);
+            let mut matching = images.iter().filter(|(id, _)| begins(id));
+            matching.next().filter(|_| matching.next().is_none())
+        });
+        let found = found.map(|(id, known)| (id.clone(), known.clone()));
         found.ok_or_else(|| Refusal::not_found("image", &tagged(&reference.0)))
     }
 
@@ -441,7 +438,8 @@ pub fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

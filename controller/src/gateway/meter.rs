@@ -1,5 +1,7 @@
 //! What goes in with a change: counted and hashed on the way, its head kept.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +34,11 @@ impl Meter {
         if self.bytes == 0 {
             return None;
         }
-        let sha256 = self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut sha256 = String::with_capacity(64);
+        for byte in self.hash.clone().finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
         // The cut may go through a character, which does not make it less of a text.
         let text = match std::str::from_utf8(&self.head) {
             Ok(text) => Some(text),

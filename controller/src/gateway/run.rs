@@ -214,19 +214,16 @@ impl Gateway {
 
 /// The client's side of a stream and the answer that gives it: its connection if it offered it, else a body.
 fn client_side(upgrade: Option<hyper::upgrade::OnUpgrade>) -> (Client, Response<Body>) {
-    let (client, mut response) = match upgrade {
-        Some(upgrade) => {
-            let mut response = Response::new(empty());
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            response.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
-            (Client::Connection(upgrade), response)
-        }
-        None => {
-            let (out, chunks) = mpsc::channel::<Bytes>(4);
-            let chunks = ReceiverStream::new(chunks).map(|chunk| Ok::<_, BoxError>(Frame::data(chunk)));
-            (Client::Reader(out), Response::new(StreamBody::new(chunks).boxed_unsync()))
-        }
+    let (client, mut response) = if let Some(upgrade) = upgrade {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+        (Client::Connection(upgrade), response)
+    } else {
+        let (out, chunks) = mpsc::channel::<Bytes>(4);
+        let chunks = ReceiverStream::new(chunks).map(|chunk| Ok::<_, BoxError>(Frame::data(chunk)));
+        (Client::Reader(out), Response::new(StreamBody::new(chunks).boxed_unsync()))
     };
     let kind = HeaderValue::from_static("application/vnd.docker.raw-stream");
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -19,7 +19,7 @@ const LONGEST: usize = 1 << 20;
 
 /// The call. The engine cannot narrow it to a project, as events of networks and volumes have no labels.
 #[must_use]
-pub fn target(events: &Events) -> String {
+pub(super) fn target(events: &Events) -> String {
     let filters = (!events.filters.is_empty()).then(|| serde_json::json!(events.filters).to_string());
     let parameters = [("since", &events.since), ("until", &events.until), ("filters", &filters)];
     let written = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value.as_ref()?))));
@@ -28,7 +28,7 @@ pub fn target(events: &Events) -> String {
 
 /// The body of the answer.
 #[must_use]
-pub fn events(body: EngineBody, inventory: Arc<Inventory>) -> Body {
+pub(super) fn events(body: EngineBody, inventory: Arc<Inventory>) -> Body {
     let watching = Watching { body, inventory, lines: Lines::default() };
     let stream = stream::try_unfold(watching, |mut watching| async move {
         let next = watching.next().await?;
