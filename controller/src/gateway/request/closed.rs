@@ -1,11 +1,16 @@
 //! What the engine can do and this gateway does not: a sentence for each, with what to do instead.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::gateway::refusal::Refusal;
 
 /// The refusal for a call that nobody else understood.
 pub(super) fn refusal(method: &Method, segments: &[&str]) -> Refusal {
+    if let ("GET", ["plugins", name, "json"]) = (method.as_str(), segments) {
+        // The last thing that `docker inspect` looks for. Nothing here is a plugin.
+        let reason = format!("plugin {:?} not found", super::shortened(name));
+        return Refusal { status: StatusCode::NOT_FOUND, reason };
+    }
     Refusal::forbidden(sentence(method, segments))
 }
 
