@@ -15,6 +15,7 @@
 //! * [`policy`]: what this session may;
 //! * [`protocol`]: what gateway and controller say to one another;
 //! * [`server`]: the process; `forward`: from a request to its answer, with `look`, `act`, `run` and `watch`;
+//! * `unstarted`: a refusal where a stream was to begin;
 //! * [`inventory`]: what is the subject's; [`answer`]: what of an answer is; `execs`: which execs are;
 //! * [`changes`], [`ledger`], [`control`]: each change held until it is on record;
 //! * [`engine`], `hijack`, [`body`], [`meter`]: the bytes in both directions; [`limits`]: the bounds of it all.
@@ -42,4 +43,5 @@ pub mod replacement;
 pub mod request;
 mod run;
 pub mod server;
+mod unstarted;
 mod watch;

@@ -17,6 +17,8 @@ pub(super) struct Exec {
     pub(super) container: Container,
     /// What runs.
     pub(super) config: ExecConfig,
+    /// Whether its last start was refused.
+    pub(super) refused: bool,
 }
 
 /// The session's execs.
@@ -44,6 +46,13 @@ impl Execs {
     pub(super) fn get(&self, id: &str) -> Option<Exec> {
         self.known.get(id).cloned()
     }
+
+    /// Notes whether its start was refused.
+    pub(super) fn mark(&mut self, id: &str, refused: bool) {
+        if let Some(exec) = self.known.get_mut(id) {
+            exec.refused = refused;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +63,7 @@ mod tests {
     fn only_so_many_are_known_and_the_oldest_go_first() {
         let mut execs = Execs::default();
         for number in 0..=MOST {
-            let exec = Exec { container: Container::default(), config: ExecConfig::default() };
+            let exec = Exec { container: Container::default(), config: ExecConfig::default(), refused: false };
             execs.add(number.to_string(), exec);
         }
         assert!(execs.get("0").is_none());

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::timeout;
 
 use super::answer;
@@ -26,6 +26,9 @@ use super::request::{self, Ask, ContainerAsk, parse, wants_body};
 /// One of the connections that may stand at once; kept until the connection is done with.
 pub(super) type Place = Arc<OwnedSemaphorePermit>;
 
+/// How many refused attaches a wait may not have heard of yet.
+const REFUSED_ATTACHES: usize = 64;
+
 /// A session's gateway.
 #[derive(Debug)]
 pub(super) struct Gateway {
@@ -39,6 +42,8 @@ pub(super) struct Gateway {
     pub(super) inventory: Arc<Inventory>,
     /// The changes.
     pub(super) ledger: Arc<Ledger>,
+    /// The containers to which an attach was refused, as that happens.
+    pub(super) refused_attaches: broadcast::Sender<String>,
     execs: Mutex<Execs>,
 }
 
@@ -58,7 +63,8 @@ impl Gateway {
     pub(super) fn new(policy: Policy, limits: Limits, engine: Engine) -> Arc<Self> {
         let inventory = Arc::new(Inventory::new(engine.clone(), &policy.project, &limits));
         let ledger = Ledger::new(&limits);
-        Arc::new(Self { policy, limits, engine, inventory, ledger, execs: Mutex::default() })
+        let (refused_attaches, _) = broadcast::channel(REFUSED_ATTACHES);
+        Arc::new(Self { policy, limits, engine, inventory, ledger, refused_attaches, execs: Mutex::default() })
     }
 
     pub(super) fn execs(&self) -> MutexGuard<'_, Execs> {
@@ -76,11 +82,14 @@ impl Gateway {
     async fn followed(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Result<Response<Body>, Refusal> {
         let (ask, caller) = self.intake(request, place).await?;
         match &ask {
+            Ask::Container(_, ContainerAsk::Attach(_)) => self.streamed(ask, caller).await,
+            Ask::Container(_, ContainerAsk::Wait { .. }) => self.waited(ask, caller).await,
             Ask::Container(..) => self.of_container(ask, caller).await,
             Ask::Create(_) => self.create(ask).await,
             Ask::ExecInspect(id) => self.exec_inspect(id).await,
             Ask::ExecResize(id, size) => self.exec_resize(id, *size).await,
-            Ask::ExecStart(..) => self.exec_start(ask, caller).await,
+            Ask::ExecStart(_, start) if start.detach => self.exec_start(ask, caller).await,
+            Ask::ExecStart(..) => self.streamed(ask, caller).await,
             Ask::NetworkConnect(..) | Ask::NetworkDisconnect { .. } => self.connect(ask).await,
             Ask::VolumeRemove { .. } => self.volume_remove(ask).await,
             _ => self.look(ask).await,

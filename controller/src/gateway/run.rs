@@ -27,6 +27,9 @@ use super::refusal::Refusal;
 use super::request::{Ask, Size};
 use crate::audit::entry::{Change, ChangeOutcome};
 
+/// The kind of a stream, as the engine names it.
+const RAW: HeaderValue = HeaderValue::from_static("application/vnd.docker.raw-stream");
+
 /// What the engine says of an exec, as far as it is put on record.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -61,7 +64,7 @@ impl Gateway {
         let (status, bytes) = self.engine.collect(response).await.map_err(|error| error.refusal())?;
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if let Some(id) = answer.get("Id").and_then(Value::as_str) {
-            self.execs().add(id.to_owned(), Exec { container, config: config.clone() });
+            self.execs().add(id.to_owned(), Exec { container, config: config.clone(), refused: false });
         }
         let mut response = Response::new(full(bytes));
         *response.status_mut() = status;
@@ -76,12 +79,18 @@ impl Gateway {
     /// What became of a command.
     pub(super) async fn exec_inspect(&self, id: &str) -> Result<Response<Body>, Refusal> {
         self.exec(id)?;
+        if let Some(unstarted) = self.unstarted(id) {
+            return Ok(unstarted);
+        }
         self.pass(&call::exec_inspect(id)?, Some(self.limits.answer)).await
     }
 
     /// The size of a command's terminal.
     pub(super) async fn exec_resize(&self, id: &str, size: Size) -> Result<Response<Body>, Refusal> {
-        self.exec(id)?;
+        if self.exec(id)?.refused {
+            // The client goes on asking for it, and complains.
+            return Ok(Response::new(empty()));
+        }
         self.pass(&call::exec_resize(id, size)?, Some(self.limits.answer)).await
     }
 
@@ -214,18 +223,23 @@ impl Gateway {
 
 /// The client's side of a stream and the answer that gives it: its connection if it offered it, else a body.
 fn client_side(upgrade: Option<hyper::upgrade::OnUpgrade>) -> (Client, Response<Body>) {
-    let (client, mut response) = if let Some(upgrade) = upgrade {
-        let mut response = Response::new(empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
-        (Client::Connection(upgrade), response)
-    } else {
-        let (out, chunks) = mpsc::channel::<Bytes>(4);
-        let chunks = ReceiverStream::new(chunks).map(|chunk| Ok::<_, BoxError>(Frame::data(chunk)));
-        (Client::Reader(out), Response::new(StreamBody::new(chunks).boxed_unsync()))
-    };
-    let kind = HeaderValue::from_static("application/vnd.docker.raw-stream");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    (client, response)
+    if let Some(upgrade) = upgrade {
+        return (Client::Connection(upgrade), switching());
+    }
+    let (out, chunks) = mpsc::channel::<Bytes>(4);
+    let chunks = ReceiverStream::new(chunks).map(|chunk| Ok::<_, BoxError>(Frame::data(chunk)));
+    let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, RAW);
+    (Client::Reader(out), response)
+}
+
+/// The answer that gives a client its connection.
+pub(super) fn switching() -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+    headers.insert(CONTENT_TYPE, RAW);
+    response
 }
