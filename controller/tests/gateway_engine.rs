@@ -7,16 +7,24 @@
 mod subject;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use controller::audit::entry::ChangeOutcome;
 use controller::gateway::protocol::{FromController, FromGateway};
-use subject::{Gateway, Subject, control, docker, hear, say};
+use subject::{Composed, Gateway, Subject, control, docker, hear, say};
 
 fn policy(subject: &Subject) -> String {
     format!(r#"{{"project":"{}"}}"#, subject.name)
+}
+
+/// Docker's client on a terminal of its own; the arguments are read by a shell.
+fn in_terminal(gateway: &Gateway, arguments: &[&str]) -> Output {
+    let line = format!("docker -H unix://{} {}", gateway.socket().display(), arguments.join(" "));
+    let mut script = Command::new("timeout");
+    script.args(["20", "script", "-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,12 +52,14 @@ async fn the_real_client_looks_at_its_subject_and_at_nothing_else() {
             &["logs", name],
             &["exec", name, "id"],
             &["restart", name],
+            &["attach", name],
             &["cp", &format!("{name}:/etc/passwd"), "-"],
         ] {
             let sentence = gateway.refused(arguments);
             assert!(sentence.to_lowercase().contains("no such container"), "{arguments:?}: {sentence}");
         }
     }
+    assert!(gateway.refused(&["inspect", "nothing"]).contains("No such object: nothing"));
     assert!(gateway.refused(&["network", "connect", "bridge", &web]).contains("network bridge not found"));
     assert!(gateway.trail.lock().unwrap().begun.is_empty(), "looking is no change");
 }
@@ -136,12 +146,7 @@ async fn commands_have_their_input_output_and_exit_code() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    let line = format!("docker -H unix://{} exec -it {web} sh -c 'tty; exit 4'", gateway.socket().display());
-    let output = std::process::Command::new("timeout")
-        .args(["20", "script", "-qec", &line, "/dev/null"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = in_terminal(&gateway, &["exec", "-it", &web, "sh", "-c", "'tty; exit 4'"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("/dev/pts/"), "{output:?}");
     assert_eq!(output.status.code(), Some(4));
 }
@@ -171,9 +176,16 @@ async fn without_an_audit_nothing_happens() {
     let started = || docker(&["inspect", "-f", "{{.State.StartedAt}}", &web]);
     let (before, since) = (started(), Instant::now());
     assert!(gateway.refused(&["restart", &web]).contains("audit unavailable"));
-    // Of a stream that does not begin the client tells the status only.
-    assert!(gateway.refused(&["exec", &web, "touch", "/x"]).contains("503"));
-    assert!(since.elapsed() < Duration::from_secs(5));
+    // Of a stream that does not begin the client would tell the status only: the sentence is on the stream.
+    let output = gateway.try_docker(&["exec", &web, "touch", "/x"]);
+    let sentence = String::from_utf8_lossy(&output.stderr);
+    assert!(sentence.starts_with("operator gateway: audit unavailable: "), "{output:?}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(126), 0), "{output:?}");
+    let output = in_terminal(&gateway, &["exec", "-it", &web, "touch", "/x"]);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("operator gateway: audit unavailable: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(126));
+    assert!(gateway.refused(&["attach", &web]).contains("operator gateway: audit unavailable: "));
+    assert!(since.elapsed() < Duration::from_secs(8));
 
     // A row that comes too late changes nothing either, and the gateway says that it was not done.
     let mut stream = control(&gateway.control(), 5).await;
@@ -209,9 +221,112 @@ async fn whoever_observes_changes_nothing() {
     let policy = format!(r#"{{"project":"{}","mode":"observe"}}"#, subject.name);
     let gateway = Gateway::start(&policy, true, 10_000);
     let web = subject.web();
-    for arguments in [&["restart", &web][..], &["exec", &web, "id"], &["rm", "-f", &web], &["rename", &web, "x"]] {
+    for arguments in
+        [&["restart", &web][..], &["exec", &web, "id"], &["attach", &web], &["rm", "-f", &web], &["rename", &web, "x"]]
+    {
         assert!(gateway.refused(arguments).contains("may only look"), "{arguments:?}");
     }
     assert!(gateway.docker(&["ps"]).contains(&web));
     assert!(gateway.trail.lock().unwrap().begun.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_reach_its_host_is_closed_unless_it_is_trusted() {
+    let subject = Subject::up();
+    // Not every engine can start one.
+    let privileged = subject.also("privileged", &["create"], &["--privileged"]);
+    let bound = subject.also("bound", &["run", "-d"], &["-v", "/usr/share:/host:ro"]);
+    let gateway = Gateway::start(&policy(&subject), true, 10_000);
+    for (container, reason) in [(&privileged, "it is privileged"), (&bound, "/usr/share")] {
+        for arguments in
+            [&["exec", container, "id"][..], &["cp", &format!("{container}:/etc/hostname"), "-"], &["start", container]]
+        {
+            let sentence = gateway.refused(arguments);
+            assert!(sentence.contains(reason) && sentence.contains("trustHostAccess"), "{arguments:?}: {sentence}");
+        }
+        gateway.docker(&["logs", container]);
+        gateway.docker(&["inspect", container]);
+    }
+    assert!(gateway.refused(&["attach", &bound]).contains("/usr/share"));
+    gateway.docker(&["top", &bound]);
+    assert!(gateway.trail.lock().unwrap().begun.is_empty());
+    let trusting = format!(r#"{{"project":"{}","trustHostAccess":true}}"#, subject.name);
+    let gateway = Gateway::start(&trusting, true, 10_000);
+    assert_eq!(gateway.docker(&["exec", &bound, "echo", "in"]), "in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_go_only_if_the_policy_is_destructive() {
+    let subject = Subject::up();
+    let (web, data) = (subject.web(), subject.named("data"));
+    let gateway = Gateway::start(&policy(&subject), true, 10_000);
+    for arguments in [&["rm", "-fv", &web][..], &["volume", "rm", &data], &["volume", "rm", "-f", &data]] {
+        assert!(gateway.refused(arguments).contains("policy.destructive"), "{arguments:?}");
+    }
+    assert!(gateway.trail.lock().unwrap().begun.is_empty());
+    let destructive = format!(r#"{{"project":"{}","destructive":true}}"#, subject.name);
+    let gateway = Gateway::start(&destructive, true, 10_000);
+    gateway.docker(&["rm", "-fv", &web]);
+    gateway.docker(&["volume", "rm", &data]);
+    let (change, _) = gateway.result("volume.remove").await;
+    assert_eq!(change.target.name, data);
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={data}")]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compose_repairs_its_own_project() {
+    let project = Composed::up();
+    let gateway = Gateway::start(&format!(r#"{{"project":"{}"}}"#, project.name), true, 10_000);
+    let (name, file, web) = (project.name.as_str(), project.file(), format!("{}-web-1", project.name));
+    let started = || docker(&["inspect", "-f", "{{.Id}} {{.State.StartedAt}} {{.State.Running}}", &web]);
+    assert!(gateway.docker(&["compose", "-p", name, "ps"]).contains(&web));
+    assert!(gateway.docker(&["compose", "-p", name, "logs", "--tail", "1", "web"]).contains("tick"));
+    let mut before = started();
+    for repair in [
+        &[&["compose", "-p", name, "restart", "-t", "1", "web"][..]][..],
+        &[&["stop", "-t", "1", &web], &["compose", "-f", &file, "up", "-d", "web"]],
+        &[&["rm", "-f", &web], &["compose", "-f", &file, "up", "-d", "web"]],
+        &[&["compose", "-f", &file, "up", "-d", "--force-recreate", "-t", "1", "web"]],
+    ] {
+        for step in repair {
+            gateway.docker(step);
+        }
+        let after = started();
+        assert!(after != before && after.ends_with(" true"), "{repair:?}: {after}");
+        before = after;
+    }
+    assert!(docker(&["compose", "-p", name, "ps", "web"]).contains("80/tcp"), "it publishes what it did");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_long_and_an_engine_that_is_away_are_told() {
+    let gateway = Gateway::start_with(r#"{"project":"nobody"}"#, true, 10_000, &["--engine", "/nonexistent.sock"]);
+    assert!(gateway.refused(&["ps"]).contains("operator gateway: the Docker engine"));
+    let ping = posted(&gateway, "GET /v1.41/containers/json HTTP/1.1\r\nHost: x\r\n\r\n", 0);
+    assert!(ping.starts_with("HTTP/1.1 503 ") && ping.contains("operator gateway: "), "{ping}");
+    let head = "POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n";
+    let create = posted(&gateway, head, 2 << 20);
+    assert!(create.starts_with("HTTP/1.1 413 ") && create.contains("longer than 1048576 bytes"), "{create}");
+}
+
+/// The answer's beginning to this head with so long a body.
+fn posted(gateway: &Gateway, head: &str, length: usize) -> String {
+    let mut stream = UnixStream::connect(gateway.socket()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let head = head.to_owned();
+    let writing = std::thread::spawn(move || {
+        writer.write_all(head.as_bytes()).unwrap();
+        // Whoever refuses it need not read it to its end.
+        let _ = writer.write_all(&vec![b' '; length]);
+    });
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&answer).contains("\"}") {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&buffer[..read]);
+    }
+    drop(stream);
+    writing.join().unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }

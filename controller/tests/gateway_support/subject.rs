@@ -43,7 +43,7 @@ impl Subject {
         let script = "i=0; while true; do echo line $i; i=$((i+1)); sleep 0.2; done";
         let web = ["sh", "-c", script];
         let front = subject.named("front");
-        let mut run = vec!["run", "-d", "--init", "--label", &label, "--network", &front, "-v", &volume];
+        let mut run = vec!["run", "-di", "--init", "--label", &label, "--network", &front, "-v", &volume];
         let (service, name) = ("com.docker.compose.service=web", subject.web());
         run.extend(["--label", service, "--name", &name, IMAGE]);
         run.extend(web);
@@ -58,6 +58,17 @@ impl Subject {
 
     pub fn web(&self) -> String {
         format!("{}-web-1", self.name)
+    }
+
+    /// One more container of the project, made with these options by `run` or `create`.
+    pub fn also(&self, what: &str, made: &[&str], options: &[&str]) -> String {
+        let (name, label) = (format!("{}-{what}-1", self.name), format!("com.docker.compose.project={}", self.name));
+        let mut run = made.to_vec();
+        run.extend(["--init", "--label", &label, "--name", &name]);
+        run.extend(options);
+        run.extend([IMAGE, "sleep", "600"]);
+        docker(&run);
+        name
     }
 
     pub fn foreign(&self) -> String {
@@ -80,6 +91,49 @@ impl Drop for Subject {
     }
 }
 
+/// A project that compose itself made.
+pub struct Composed {
+    pub name: String,
+    dir: tempfile::TempDir,
+}
+
+impl Composed {
+    pub fn up() -> Self {
+        let project = Self { name: format!("gwt{:08x}", rand::random::<u32>()), dir: tempfile::tempdir().unwrap() };
+        let services = "services:
+  web:
+    image: debian:trixie-slim
+    init: true
+    command: [sh, -c, 'while true; do echo tick; sleep 0.2; done']
+    environment: {MODE: shop}
+    ports: ['127.0.0.1::80']
+    volumes: ['data:/data']
+    depends_on: [store]
+    healthcheck: {test: [CMD, 'true'], interval: 5s}
+    restart: unless-stopped
+  store:
+    image: debian:trixie-slim
+    init: true
+    command: sleep 600
+    networks: {default: {aliases: [database]}}
+volumes: {data: {}}
+";
+        std::fs::write(project.file(), format!("name: {}\n{services}", project.name)).unwrap();
+        docker(&["compose", "-f", &project.file(), "up", "-d"]);
+        project
+    }
+
+    pub fn file(&self) -> String {
+        self.dir.path().join("compose.yaml").display().to_string()
+    }
+}
+
+impl Drop for Composed {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["compose", "-f", &self.file(), "down", "-v", "-t", "0"]).output();
+    }
+}
+
 /// What the gateway said, as far as the ledger is concerned.
 #[derive(Default)]
 pub struct Trail {
@@ -97,10 +151,16 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one; `audit` says whether somebody answers its changes.
     pub fn start(policy: &str, audit: bool, held_ms: u64) -> Self {
+        Self::start_with(policy, audit, held_ms, &[])
+    }
+
+    /// Starts one with further options.
+    pub fn start_with(policy: &str, audit: bool, held_ms: u64, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_operator"))
             .args(["gateway", "--session", "test", "--policy", policy, "--wall-limit", "600"])
             .args(["--held-ms", &held_ms.to_string()])
+            .args(options)
             .arg("--socket")
             .arg(dir.path().join("docker.sock"))
             .arg("--control")
