@@ -6,13 +6,20 @@
 
 use std::time::Duration;
 
-use operator_tests::{Cluster, TempNamespace, condition, containers_of, operator, phase, root, run};
+use operator_tests::{Cluster, TempNamespace, condition, containers_of, operator, phase, root, run, wait_until};
 use serde_json::{Value, json};
 
 const LATER: Duration = Duration::from_mins(3);
+/// There is one rate limiter.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn fault(what: &str) -> String {
     run(root().join("subjects/ratelimiter/fault").to_str().unwrap(), &[what])
+}
+
+fn flows() -> bool {
+    let status = std::process::Command::new(root().join("subjects/ratelimiter/fault")).arg("status").output();
+    status.unwrap().status.success()
 }
 
 /// When the load generator was last started.
@@ -45,6 +52,7 @@ fn changes<'a>(entries: &'a [Value], step: &str) -> Vec<&'a Value> {
 
 #[tokio::test]
 async fn changes_are_on_record_and_an_observer_makes_none() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let namespace = Cluster::connect().await.namespace("changes").await;
     namespace.subject("limiter", "ratelimiter").await;
     fault("heal");
@@ -78,6 +86,7 @@ async fn changes_are_on_record_and_an_observer_makes_none() {
 /// The demo's second path: what only Docker can repair.
 #[tokio::test]
 async fn a_stopped_container_is_found_and_started() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let namespace = Cluster::connect().await.namespace("second").await;
     namespace.subject("limiter", "ratelimiter").await;
     for what in ["redis-stopped", "node-killed"] {
@@ -86,7 +95,7 @@ async fn a_stopped_container_is_found_and_started() {
         let (phase, entries) = play(&namespace, what, json!({"model": "offline-ratelimiter"})).await;
         assert_eq!(phase, "Concluded", "{what}: {entries:#?}");
         assert!(!changes(&entries, "completed").is_empty(), "{what}: repaired through the gateway");
-        fault("status");
+        wait_until("the load flows", LATER, || async { flows() }).await;
     }
     namespace.remove().await;
 }

@@ -45,10 +45,10 @@ pub struct SuperviseArgs {
     /// Where commands find the engine (`DOCKER_HOST`)
     #[arg(long, value_name = "URL")]
     pub docker_host: Option<String>,
-    /// The project that `docker compose` means (COMPOSE_PROJECT_NAME)
+    /// The project that `docker compose` means (`COMPOSE_PROJECT_NAME`)
     #[arg(long, value_name = "NAME")]
     pub compose_project: Option<String>,
-    /// The text of that project's compose file; commands find it as a file (COMPOSE_FILE)
+    /// The text of that project's compose file; commands find it as a file (`COMPOSE_FILE`)
     #[arg(long, value_name = "TEXT")]
     pub compose_file: Option<String>,
     /// Give up all that commands must not have; only as the first process of a container

@@ -152,8 +152,12 @@ impl Gateway {
                      without its volumes (no -v, no --rm)",
                 ));
             }
+            ContainerAsk::Rename { name } => {
+                self.inventory.inspect(&container.id).await.map_err(|error| error.refusal())?;
+                self.may_be_called(Some(name))?;
+            }
             // A replacement is measured by what goes now.
-            ContainerAsk::Remove { .. } | ContainerAsk::Rename { .. } | ContainerAsk::Update(_) => {
+            ContainerAsk::Remove { .. } | ContainerAsk::Update(_) => {
                 self.inventory.inspect(&container.id).await.map_err(|error| error.refusal())?;
             }
             ContainerAsk::Stop(ending) | ContainerAsk::Restart(ending) => {
@@ -211,6 +215,7 @@ impl Gateway {
                 let id = said.as_ref().and_then(|said| said.get("Id")).cloned();
                 let details = id.map_or(Value::Null, |id| json!({ "id": id }));
                 permit.finish(result(answered(status, &bytes), None, details));
+                let bytes = if status.is_success() { bytes } else { answer::without_ids(&bytes, &call.path_and_query) };
                 Ok(whole(status, headers, bytes))
             }
             Err(error) => {
@@ -263,6 +268,7 @@ impl Gateway {
         let Ask::Create(create) = &ask else { return Err(unknown()) };
         self.may_change()?;
         self.inventory.look_around().await.map_err(|error| error.refusal())?;
+        self.may_be_called(create.name.as_deref())?;
         let body = self.replacement(create).await?;
         let call = call::create(create.name.as_deref(), &body)?;
         let name = create.name.clone().unwrap_or_default();
@@ -272,6 +278,16 @@ impl Gateway {
         let change = announced(&ask, target, "", None, &call)?;
         let within = Some(self.limits.answer);
         self.change(change, call, within).await
+    }
+
+    /// Names are the whole engine's: an own one can be had, and of a foreign one not even that it is taken.
+    fn may_be_called(&self, name: Option<&str>) -> Result<(), Refusal> {
+        let templates = self.inventory.templates();
+        let known = templates.iter().filter_map(|template| template.name.as_deref());
+        match name {
+            Some(name) => replacement::may_be_called(name, &self.policy.project, known),
+            None => Ok(()),
+        }
     }
 
     /// What is made instead of one that the project has or had.

@@ -2,9 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
+
+/// Characters of a full id.
+const ID: usize = 64;
 
 /// Headers of the engine that mean something to a client.
 const HEADERS: [HeaderName; 5] = [
@@ -19,6 +23,23 @@ const HEADERS: [HeaderName; 5] = [
 #[must_use]
 pub fn headers(from: &HeaderMap<HeaderValue>) -> HeaderMap<HeaderValue> {
     HEADERS.into_iter().filter_map(|name| Some((name.clone(), from.get(&name)?.clone()))).collect()
+}
+
+/// An error of the engine without ids of which the call itself does not speak: they may be another system's.
+#[must_use]
+pub fn without_ids(error: &[u8], call: &str) -> Bytes {
+    let text = String::from_utf8_lossy(error);
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_ref();
+    while !rest.is_empty() {
+        let is_hex = rest.starts_with(|c: char| c.is_ascii_hexdigit());
+        let end = rest.find(|c: char| c.is_ascii_hexdigit() != is_hex).unwrap_or(rest.len());
+        let (piece, more) = rest.split_at(end);
+        let is_foreign_id = is_hex && piece.len() >= ID && !call.contains(piece);
+        clean.push_str(if is_foreign_id { "(an id)" } else { piece });
+        rest = more;
+    }
+    Bytes::from(clean)
 }
 
 fn list(answer: Value) -> Vec<Value> {
@@ -178,6 +199,14 @@ mod tests {
         let whole = json!([{"Id": "i", "RepoTags": ["shop:1", "web:latest", "secret:2"]}, {"Id": "j", "RepoTags": []}]);
         let images = images(whole, &HashMap::from([("i".to_owned(), vec!["shop:1".to_owned(), "web".to_owned()])]));
         assert_eq!(images, json!([{"Id": "i", "RepoTags": ["shop:1", "web:latest"]}]));
+    }
+
+    #[test]
+    fn an_error_names_no_id_but_the_one_that_was_asked_for() {
+        let (own, foreign) = ("a".repeat(64), "b".repeat(64));
+        let error = format!("{{\"message\":\"{own} cannot have the name of {foreign}: façade\"}}");
+        let clean = without_ids(error.as_bytes(), &format!("/v1.41/containers/{own}/rename?name=x"));
+        assert_eq!(clean, format!("{{\"message\":\"{own} cannot have the name of (an id): façade\"}}"));
     }
 
     #[test]

@@ -89,6 +89,21 @@ pub fn check(
     Ok(body)
 }
 
+/// Whether a container of the project may have this name: one as compose would give it, one that a container of the
+/// project has or had (`known`, with or without the engine's slash), or such a one as compose sets aside.
+pub fn may_be_called<'a>(name: &str, project: &str, mut known: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    let of_project = name.strip_prefix(project).is_some_and(|rest| rest.starts_with(['-', '_']));
+    // While compose replaces a container, the old one is called ID_NAME.
+    let set_aside = name.split_once('_').filter(|(id, _)| id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+    let plain = set_aside.map_or(name, |(_, plain)| plain);
+    if of_project || known.any(|known| [name, plain].contains(&known.trim_start_matches('/'))) {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(format!(
+        "a container of this project has the name of one that the project has or had, or one that begins with {project}-"
+    )))
+}
+
 /// The template's labels with what compose says anew.
 fn labels(
     asked: HashMap<String, String>,

@@ -67,7 +67,9 @@ pub async fn left_open(store: &dyn AuditStore, session: &SessionId) -> Vec<Entry
             Ok(page) => {
                 let Some(last) = page.last() else { break };
                 after = last.seq;
-                page.iter().for_each(|entry| note(&mut open, entry));
+                for entry in &page {
+                    note(&mut open, entry);
+                }
             }
             Err(error) => {
                 tracing::error!(%session, error = crate::error::chain(&error), "changes may stay without their end on record");

@@ -272,6 +272,8 @@ def _():
         target, kind, source = fields[4], *entry.split(" - ")[1].split()[:2]
         if kind in ("tmpfs", "devtmpfs", "proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"):
             continue
+        if target.endswith("/docker-init") and "ro" in fields[5].split(","):
+            continue  # the engine's own little init, which it lays there itself
         if target in ("/", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname") or target == "/var/lib/operator" or target.startswith("/run/"):
             if target != "/" and os.access(target, os.W_OK):
                 raise Broke(f"{source} at {target} can be written")

@@ -6,14 +6,14 @@ PING = f"GET {V}/_ping HTTP/1.1\r\nHost: docker\r\n"
 NO_CALL = f"POST {V}/containers/{OID}/resize?h=20&w=20 HTTP/1.1\r\nHost: docker\r\n"
 
 
-def smuggle(name, pieces, more=lambda: (), limit=15, group="smuggling"):
+def smuggle(name, pieces, more=lambda: (), limit=15, group="smuggling", echoes=""):
     @attempt(group, name, limit=limit)
     def _():
         data = pieces()
         data = data if isinstance(data, (list, tuple)) else [data]
         data = [piece.encode("latin-1") if isinstance(piece, str) else piece for piece in data]
         later = [piece.encode("latin-1") if isinstance(piece, str) else piece for piece in more()]
-        no_leak(raw(data, whole=False, linger=1.0, more=later), FNAME)
+        no_leak(raw(data, whole=False, linger=1.0, more=later), f"{FNAME} {echoes}")
 
 
 def framed(name, headers, body):
@@ -58,7 +58,7 @@ smuggle("an upgrade where none is", lambda: f"GET {V}/containers/json HTTP/1.1\r
 smuggle("an upgrade to h2c", lambda: PING + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", lambda: [HIDDEN])
 smuggle("an upgrade to a websocket", lambda: PING + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", lambda: [HIDDEN])
 smuggle("an upgrade of an exec that is not there", lambda: f"POST {V}/exec/{NOBODY}/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{{}}", lambda: [HIDDEN])
-smuggle("an upgrade of a foreign exec", lambda: f"POST {V}/exec/{FOREIGN.get('exec')}/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{{}}", lambda: [HIDDEN])
+smuggle("an upgrade of a foreign exec", lambda: f"POST {V}/exec/{FOREIGN.get('exec')}/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{{}}", lambda: [HIDDEN], echoes=FOREIGN.get("exec"))
 smuggle("a preface of HTTP/2", lambda: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\0\0\0\4\0\0\0\0\0" + HIDDEN)
 smuggle("HTTP/0.9", lambda: f"GET {V}{TARGET}\r\n\r\n")
 smuggle("HTTP/1.0 that stays open", lambda: f"GET {V}/_ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + HIDDEN)

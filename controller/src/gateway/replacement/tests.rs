@@ -177,3 +177,14 @@ fn a_template_is_found_by_name_then_service_then_image() {
     let refusal = choose_template(&create("?name=other", r#"{"Image":"x"}"#), &candidates).unwrap_err();
     assert!(refusal.reason.contains("--name"));
 }
+
+#[test]
+fn a_name_is_the_projects_own() {
+    let may = |name: &str| may_be_called(name, "shop", ["/shop-web-1", "/old_db"].into_iter()).is_ok();
+    for name in ["shop-web-1", "shop-web-2", "shop_web_1", "old_db", "0123456789ab_shop-web-1", "0123456789ab_old_db"] {
+        assert!(may(name), "{name}");
+    }
+    for name in ["bank-web-1", "shop", "shopping-web-1", "0123456789ab_bank-web-1", "012345_old_db", "old_db2"] {
+        assert!(!may(name), "{name}");
+    }
+}

@@ -67,7 +67,8 @@ mod tests {
     use super::*;
 
     fn filters(json: &str) -> Result<Filters, Refusal> {
-        let hex: String = json.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let hex: Vec<String> = json.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let hex = hex.concat();
         read(&mut Query::of(Some(&format!("filters={hex}")))?, CONTAINERS)
     }
 

@@ -226,7 +226,7 @@ impl Driver {
                         "what came of a change is not on record yet"
                     );
                 }
-                self.book.completed(id, seq, word)
+                self.book.completed(id, seq, word.is_ok())
             }
         }
     }

@@ -113,14 +113,18 @@ fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
 }
 
 /// Where commands can write. It is memory, and counts as the container's: all of it together is less
-/// than half, so that full disks alone leave room to work.
+/// than half, so that full disks alone leave room to work. An empty file has no size and costs the kernel
+/// memory all the same, so their number is limited as well.
 fn tmpfs(request: &SandboxRequest) -> HashMap<String, String> {
     let part = |of: u64| (request.limits.memory_bytes / of).max(1 << 20);
     HashMap::from([
-        ("/tmp".into(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", part(8))),
-        ("/work".into(), format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,size={}", part(8))),
-        ("/home/agent".into(), format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,size={}", part(16))),
-        ("/run".into(), format!("rw,noexec,nosuid,nodev,mode=0755,size={}", part(64))),
+        ("/tmp".into(), format!("rw,exec,nosuid,nodev,mode=1777,nr_inodes=32k,size={}", part(8))),
+        ("/work".into(), format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,nr_inodes=32k,size={}", part(8))),
+        (
+            "/home/agent".into(),
+            format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,nr_inodes=16k,size={}", part(16)),
+        ),
+        ("/run".into(), format!("rw,noexec,nosuid,nodev,mode=0755,nr_inodes=1k,size={}", part(64))),
     ])
 }
 
