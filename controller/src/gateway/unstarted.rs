@@ -126,9 +126,8 @@ fn until(body: Body, refused: Receiver<String>, id: String) -> Body {
             loop {
                 match refused.recv().await {
                     Ok(container) if container != id => {}
-                    Ok(_) => return,
                     // Which ones were missed is not known; a wait can be repeated.
-                    Err(RecvError::Lagged(_)) => return,
+                    Ok(_) | Err(RecvError::Lagged(_)) => return,
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }
