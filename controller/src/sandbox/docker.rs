@@ -295,8 +295,10 @@ impl SandboxProvider for DockerProvider {
             walls?;
             Ok(stream)
         };
-        // Side by side: each takes the engine as long as the other.
-        match tokio::try_join!(made, self.gateway(plan, ledger)) {
+        // Side by side: each takes the engine as long as the other. Both to their ends: what is still being made
+        // while all is removed would stay.
+        let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
+        match stream.and_then(|stream| Ok((stream, changes?))) {
             Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes })),
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
