@@ -21,7 +21,7 @@ use controller::sandbox::docker::DockerProvider;
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::stream::Patience;
 use controller::sandbox::{Command, CommandEnd, Sandbox, SandboxError, SandboxProvider as _, SandboxRequest};
-use engine::{HOST, Project, docker, image};
+use engine::{HOST, Project, docker, first_address, image};
 
 const ATTEMPTS: &str = include_str!("sandbox_support/attempts.py");
 
@@ -122,7 +122,7 @@ impl Scene {
             serve,
         ]);
         docker(&["network", "connect", &project.networks[1], &peer]);
-        let elsewhere = docker(&["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
+        let elsewhere = first_address("bridge");
         Self { project, other, host, peer, elsewhere }
     }
 

@@ -74,7 +74,9 @@ class Answer:
 
     @property
     def ok(self):
-        return 200 <= self.status < 300 or self.status in (101, 304)
+        # A gateway refuses a stream in words on the stream, for of any other answer the client prints the number alone.
+        refused = self.status == 101 and b"operator gateway: " in self.body[:40]
+        return not refused and (200 <= self.status < 300 or self.status in (101, 304))
 
     def json(self):
         try:

@@ -14,7 +14,7 @@ use bollard::Docker;
 use bollard::models::ExecConfig;
 use serde_json::{Value, json};
 
-use crate::engine::{HOST, Project, docker};
+use crate::engine::{HOST, Project, docker, first_address};
 
 /// The image with the tools of an agent, and this binary in it.
 pub fn agent_image() -> &'static str {
@@ -181,8 +181,7 @@ impl Stage {
         let address =
             look(&format!("{{{{(index .NetworkSettings.Networks {:?}).IPAddress}}}}", foreign.networks[0]), &db);
         let networks = [&own.networks[0], &own.networks[1], &foreign.networks[0], &"bridge".to_owned()];
-        let gateways = networks
-            .map(|name| docker(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", name.as_str()]));
+        let gateways = networks.map(|name| first_address(name));
         let output = Command::new("hostname").arg("-I").output().unwrap();
         let all: Vec<String> = String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect();
         let (hosts6, hosts): (Vec<_>, Vec<_>) =

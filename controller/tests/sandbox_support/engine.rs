@@ -59,6 +59,15 @@ pub fn build(name: &str, lines: &str) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// The host's address on a network. An engine that was started for the first time does not list the default bridge's
+/// gateway: it is the first of the subnet.
+#[allow(dead_code)] // not every test asks
+pub fn first_address(network: &str) -> String {
+    let subnet = docker(&["network", "inspect", network, "-f", "{{(index .IPAM.Config 0).Subnet}}"]);
+    let subnet: ipnet::IpNet = subnet.parse().unwrap();
+    subnet.hosts().next().unwrap().to_string()
+}
+
 /// A compose-like project with two networks and one running container, and an installation.
 pub struct Project {
     pub name: String,
