@@ -43,5 +43,5 @@ fn round<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fm
 /// The model's event stream, in pieces; the first byte says how large.
 pub fn events(data: &[u8]) {
     let Some((size, stream)) = data.split_first() else { return };
-    crate::model::anthropic::read(stream, usize::from(*size).max(1));
+    crate::model::anthropic::read_all(stream, usize::from(*size).max(1));
 }

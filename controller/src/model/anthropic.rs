@@ -200,7 +200,7 @@ impl Model for Anthropic {
 
 /// Reads a stream that comes in pieces of this size, for the fuzzer.
 #[cfg(fuzzing)]
-pub fn read(stream: &[u8], size: usize) {
+pub fn read_all(stream: &[u8], size: usize) {
     let (mut parser, mut assembler) = (sse::SseParser::default(), assemble::Assembler::default());
     for piece in stream.chunks(size) {
         let Ok(events) = parser.push(piece) else { return };
