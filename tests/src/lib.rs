@@ -6,6 +6,12 @@
 // Helpers of tests: outside a #[test] the lints do not know that.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used)]
 
+pub mod checks;
+pub mod counter;
+pub mod gate;
+pub mod process;
+pub mod stage;
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +55,7 @@ impl Cluster {
         }))
         .unwrap();
         Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-        TempNamespace { client: self.client.clone(), name }
+        TempNamespace { client: self.client.clone(), name, installation: None }
     }
 }
 
@@ -58,9 +64,16 @@ pub struct TempNamespace {
     client: Client,
     /// Its name.
     pub name: String,
+    installation: Option<String>,
 }
 
 impl TempNamespace {
+    /// The same, but what is created in it is for this installation alone.
+    #[must_use]
+    pub fn of_installation(self, name: &str) -> Self {
+        Self { installation: Some(name.to_owned()), ..self }
+    }
+
     /// The resources of a kind in it.
     #[must_use]
     pub fn api<K>(&self) -> Api<K>
@@ -90,9 +103,10 @@ impl TempNamespace {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
     {
+        let labels = self.installation.as_ref().map(|installation| json!({crds::names::LABEL_INSTALLATION: installation}));
         let object: K = serde_json::from_value(json!({
             "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-            "metadata": {"name": name}, "spec": spec,
+            "metadata": {"name": name, "labels": labels}, "spec": spec,
         }))
         .unwrap();
         self.api::<K>().create(&PostParams::default(), &object).await
@@ -125,6 +139,18 @@ impl TempNamespace {
         let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
         let line = |event: Event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default());
         events.items.into_iter().map(line).collect()
+    }
+
+    /// Deletes it as far as that goes: finalizers are taken away, because nobody is there who serves them.
+    pub async fn abandon(self) {
+        let incidents = self.api::<Incident>();
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for incident in incidents.list(&ListParams::default()).await.unwrap() {
+            let name = incident.metadata.name.unwrap_or_default();
+            let _ = incidents.patch(&name, &PatchParams::default(), &patch).await;
+        }
+        let all: Api<Namespace> = Api::all(self.client.clone());
+        let _ = all.delete(&self.name, &DeleteParams::default()).await;
     }
 
     /// Deletes it, and waits until its Incidents are gone.
@@ -180,8 +206,7 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 
 /// Runs the `operator` binary that the workspace built.
 pub fn operator(arguments: &[&str]) -> String {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    run(target.join("debug/operator").to_str().unwrap(), arguments)
+    run(process::binary().to_str().unwrap(), arguments)
 }
 
 /// Names of the containers on the engine that a session made.
