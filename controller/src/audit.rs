@@ -64,6 +64,9 @@ pub enum AuditError {
     /// The store refused for a reason that will not go away (rights, a broken row).
     #[error("the audit store refused: {0}")]
     Refused(String),
+    /// The writer does not lead, or not any more. It has to stop: another one writes.
+    #[error("refused by the fence: {0}")]
+    Fenced(String),
     /// No such session or entry.
     #[error("{0} is not in the audit store")]
     NotFound(String),
@@ -84,6 +87,7 @@ impl AuditError {
             Self::OutOfSequence { .. } => "audit_out_of_sequence",
             Self::Schema(_) => "audit_schema",
             Self::Refused(_) => "audit_refused",
+            Self::Fenced(_) => "audit_fenced",
             Self::NotFound(_) => "audit_not_found",
         }
     }

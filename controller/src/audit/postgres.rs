@@ -10,6 +10,7 @@
 
 mod connection;
 mod error;
+mod lease;
 mod read;
 mod rows;
 mod schema;
@@ -26,6 +27,7 @@ use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord,
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
+pub use lease::Acquired;
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
 
 /// How long one call may take, waiting for a connection included.
@@ -41,6 +43,7 @@ pub struct PostgresStore {
     limit: Duration,
     place: String,
     appended: broadcast::Sender<SessionId>,
+    epoch: Option<i64>,
 }
 
 impl PostgresStore {
@@ -62,7 +65,17 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended })
+        Ok(Self { pool, limit, place, appended, epoch: None })
+    }
+
+    /// The same store, whose writes carry this epoch of the lease. One without an epoch only reads.
+    #[must_use]
+    pub fn fenced(&self, epoch: i64) -> Self {
+        Self { epoch: Some(epoch), ..self.clone() }
+    }
+
+    fn epoch(&self) -> Result<i64, AuditError> {
+        self.epoch.ok_or_else(|| AuditError::Fenced("this store has no epoch of the lease: it only reads".into()))
     }
 
     /// Where the database is, for messages: host, port and name, no password.
@@ -122,9 +135,10 @@ impl AuditStore for PostgresStore {
     }
 
     async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+        let query = sqlx::query("SELECT begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
             .bind(new.id.as_str())
             .bind(without_nul(&new.incident_uid))
             .bind(without_nul(&new.incident_namespace))
@@ -135,6 +149,7 @@ impl AuditStore for PostgresStore {
             .bind(without_nul(&new.title))
             .bind(without_nul(&new.severity))
             .bind(time(new.started_at))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
@@ -155,15 +170,17 @@ impl AuditStore for PostgresStore {
     }
 
     async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let bytes = codec::encode(session, seq, at, body)?;
         let mut connection = self.connection().await?;
         let until = connection.until;
         // `execute` returns after ReadyForQuery, that is after the commit: an error at the commit
         // itself arrives here too.
-        let query = sqlx::query("SELECT append_entry($1, $2, $3)")
+        let query = sqlx::query("SELECT append_entry($1, $2, $3, $4)")
             .bind(session.as_str())
             .bind(seq)
             .bind(bytes)
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Appending(session, seq))?;
@@ -173,9 +190,10 @@ impl AuditStore for PostgresStore {
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+        let query = sqlx::query("SELECT update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
             .bind(session.as_str())
             .bind(without_nul(&state.phase))
             .bind(state.turns)
@@ -187,6 +205,7 @@ impl AuditStore for PostgresStore {
             .bind(state.summary.as_deref().map(without_nul))
             .bind(state.reason.as_deref().map(without_nul))
             .bind(state.ended_at.map(time))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
@@ -194,12 +213,14 @@ impl AuditStore for PostgresStore {
     }
 
     async fn add_summary(&self, session: &SessionId, seq: i64, text: &str) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT add_summary($1, $2, $3)")
+        let query = sqlx::query("SELECT add_summary($1, $2, $3, $4)")
             .bind(session.as_str())
             .bind(seq)
             .bind(without_nul(text))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
