@@ -23,6 +23,8 @@ collect_packages() {
   need make make
   need pgrep procps
   need ip iproute2
+  # Moves the clock of one controller in a test.
+  need "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" libfaketime
   docker_answers || need dockerd docker.io
   need docker docker.io
   have initdb || [ -x "$(postgres_bin)/initdb" ] || packages+=(postgresql)

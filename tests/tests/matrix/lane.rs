@@ -12,10 +12,7 @@ use operator_tests::stage::{LONG, Stage};
 use operator_tests::{condition, wait_until};
 use serde_json::json;
 
-use super::rows::{Fault, Place, Row};
-
-/// Debian's package `libfaketime`.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+use super::rows::{self, Fault, Place, Row};
 
 /// A stage with the controller that leads on it.
 pub(crate) struct Lane {
@@ -35,7 +32,11 @@ enum At {
 type Wrong = Vec<String>;
 
 impl Lane {
-    pub(crate) async fn open() -> Result<Self, String> {
+    /// The one that there is, or a new one.
+    pub(crate) async fn take_or_open(lane: Option<Self>) -> Result<Self, String> {
+        if let Some(lane) = lane {
+            return Ok(lane);
+        }
         let stage = Stage::set("matrix", 1).await;
         let mut leader = stage.controller("controller-0");
         leader.ready().await?;
@@ -110,7 +111,7 @@ impl Lane {
                 self.start(&[]).await?;
                 self.stage.succeeded(epoch).await?;
             }
-            Fault::Pause => return self.pause(name, at).await,
+            Fault::Pause => return self.pause(at).await,
             Fault::Terminate => {
                 self.leader.terminate();
                 let begun = Instant::now();
@@ -130,7 +131,8 @@ impl Lane {
             }
             Fault::KillAndClock => {
                 self.kill(at);
-                self.start(&[("LD_PRELOAD", FAKETIME), ("FAKETIME", "+10m"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]).await?;
+                let library = rows::faketime().unwrap_or_default();
+                self.start(&[("LD_PRELOAD", library), ("FAKETIME", "+10m"), ("DONT_FAKE_MONOTONIC", "1")]).await?;
             }
             Fault::DatabaseRestart => {
                 tokio::task::block_in_place(|| self.stage.server.stop());
@@ -191,19 +193,25 @@ impl Lane {
         self.stage.controller_with(&name, more)
     }
 
-    async fn pause(&mut self, name: &str, at: &At) -> Result<(), String> {
+    async fn pause(&mut self, at: &At) -> Result<(), String> {
         let epoch = self.stage.epoch().await;
         let mut next = self.another(&[]);
         next.ready().await?;
         self.leader.stop();
-        self.stage.let_lease_run_out().await;
+        // The lease runs out by itself: what cannot compare epochs (the engine) is guarded by the deposed one's own
+        // clock, which has to have gone on.
         self.stage.succeeded(epoch).await?;
         // The sleeper wakes up in the middle of the other's work, and its last words arrive.
         self.leader.go_on();
         self.go_on(at).await;
         let mut sleeper = std::mem::replace(&mut self.leader, next);
-        self.stage.sealed(name).await?;
-        sleeper.kill();
+        let begun = Instant::now();
+        while sleeper.lives() {
+            if begun.elapsed() > LONG {
+                return Err(format!("the deposed controller does not end within {LONG:?}: {}", sleeper.last_words()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use lane::Lane;
-use table::{Played, Table};
+use table::{Outcome, Played, Table};
 
 /// How many rows are played at once, each lane on a stage of its own.
 const LANES: usize = 3;
@@ -53,29 +53,26 @@ async fn work(left: &Mutex<VecDeque<rows::Row>>, played: &Mutex<Table>) {
     loop {
         let Some(row) = left.lock().unwrap().pop_front() else { break };
         let begun = Instant::now();
-        let mut on = match lane.take() {
-            Some(lane) => lane,
-            None => match Lane::open().await {
-                Ok(lane) => lane,
-                Err(why) => {
-                    played.lock().unwrap().add(Played::failed(&row, vec![why], begun.elapsed()));
-                    continue;
-                }
+        let outcome = match row.cannot() {
+            Some(why) => Outcome::Skipped(why),
+            None => match Lane::take_or_open(lane.take()).await {
+                Err(why) => Outcome::Wrong(vec![why]),
+                Ok(mut on) => match on.play(&row).await {
+                    Ok(tally) => {
+                        lane = Some(on);
+                        Outcome::Holds(tally)
+                    }
+                    Err(wrong) => {
+                        println!("{}", on.diagnosis().await);
+                        on.close().await;
+                        Outcome::Wrong(wrong)
+                    }
+                },
             },
         };
-        let result = on.play(&row).await;
         let took = begun.elapsed();
-        match &result {
-            Ok(tally) => println!("{:<70} {:>5.1} s  {tally:?}", row.name(), took.as_secs_f64()),
-            Err(wrong) => println!("{:<70} {:>5.1} s  FAILS\n  {}", row.name(), took.as_secs_f64(), wrong.join("\n  ")),
-        }
-        if result.is_ok() {
-            lane = Some(on);
-        } else {
-            println!("{}", on.diagnosis().await);
-            on.close().await;
-        }
-        played.lock().unwrap().add(Played::new(&row, result, took));
+        println!("{:<72} {:>5.1} s  {outcome}", row.name(), took.as_secs_f64());
+        played.lock().unwrap().add(Played::new(&row, outcome, took));
     }
     if let Some(lane) = lane {
         let wrong = lane.finish().await;

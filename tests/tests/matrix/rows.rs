@@ -83,6 +83,21 @@ impl Row {
     pub(crate) fn name(&self) -> String {
         format!("{}: {}", self.place, self.fault.name())
     }
+
+    /// Why it cannot be played on this machine.
+    pub(crate) fn cannot(&self) -> Option<&'static str> {
+        let missing = self.fault == Fault::KillAndClock && faketime().is_none();
+        missing.then_some("libfaketime, which moves the clock of one process, is not installed")
+    }
+}
+
+/// The library that moves a process's clock, where Debian has it.
+pub(crate) fn faketime() -> Option<&'static str> {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    ];
+    places.into_iter().find(|path| std::path::Path::new(path).exists())
 }
 
 fn entry(call: &Call, holds: impl Fn(&str, &serde_json::Value) -> bool) -> bool {

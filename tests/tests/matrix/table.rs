@@ -8,21 +8,37 @@ use operator_tests::checks::Tally;
 
 use super::rows::Row;
 
+/// What came of a row.
+pub(crate) enum Outcome {
+    /// All holds.
+    Holds(Tally),
+    /// This does not.
+    Wrong(Vec<String>),
+    /// It could not be played here.
+    Skipped(&'static str),
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Holds(tally) => write!(f, "{}, resumed {} times", commands(tally), tally.resumed),
+            Self::Wrong(wrong) => write!(f, "DOES NOT HOLD\n  {}", wrong.join("\n  ")),
+            Self::Skipped(why) => write!(f, "not played: {why}"),
+        }
+    }
+}
+
 /// A row that was played.
 pub(crate) struct Played {
     place: &'static str,
     fault: &'static str,
-    result: Result<Tally, Vec<String>>,
+    result: Outcome,
     took: Duration,
 }
 
 impl Played {
-    pub(crate) fn new(row: &Row, result: Result<Tally, Vec<String>>, took: Duration) -> Self {
+    pub(crate) fn new(row: &Row, result: Outcome, took: Duration) -> Self {
         Self { place: row.place, fault: row.fault.name(), result, took }
-    }
-
-    pub(crate) fn failed(row: &Row, wrong: Vec<String>, took: Duration) -> Self {
-        Self::new(row, Err(wrong), took)
     }
 }
 
@@ -50,7 +66,7 @@ impl Table {
     /// All that does not hold, in sentences.
     pub(crate) fn failed(&self) -> Vec<String> {
         let failed = self.rows.iter().filter_map(|row| {
-            let wrong = row.result.as_ref().err()?;
+            let Outcome::Wrong(wrong) = &row.result else { return None };
             Some(format!("{}: {}: {}", row.place, row.fault, wrong.join("; ")))
         });
         failed.chain(self.end.iter().cloned()).collect()
@@ -64,8 +80,9 @@ impl Table {
         let mut text = String::from("| where | what | commands | rows | s |\n|---|---|---|--:|--:|\n");
         for row in rows {
             let (commands, entries) = match &row.result {
-                Ok(tally) => (commands(tally), tally.entries.to_string()),
-                Err(wrong) => (format!("**does not hold**: {}", wrong.join("; ").replace('|', "/")), "-".into()),
+                Outcome::Holds(tally) => (commands(tally), tally.entries.to_string()),
+                Outcome::Wrong(wrong) => (format!("**does not hold**: {}", wrong.join("; ").replace('|', "/")), "-".into()),
+                Outcome::Skipped(why) => (format!("not played: {why}"), "-".into()),
             };
             let _ = writeln!(text, "| {} | {} | {commands} | {entries} | {:.1} |", row.place, row.fault, row.took.as_secs_f64());
         }

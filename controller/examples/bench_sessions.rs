@@ -1,0 +1,247 @@
+//! What many sessions at once take of memory and CPU.
+//!
+//! `bench_sessions OFFLINE_MODEL [SESSIONS [TURNS]]` runs them side by side in this process, each with the real loop,
+//! the real client of the Messages API and the real audit store (a private Postgres); commands run in fake sandboxes.
+//! The offline model is a process of its own (`OFFLINE_MODEL` is its binary), so that it is not measured. Prints one
+//! line of JSON.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use controller::agent::{
+    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief,
+};
+use controller::audit::testing::TestServer;
+use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
+use controller::model::anthropic::AnthropicOptions;
+use controller::model::{Anthropic, Price, Pricing};
+use controller::sandbox::fake::{FakeProvider, MemoryLedger};
+use controller::sandbox::{
+    Access, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+};
+use controller::session::SessionId;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What a turn of the model takes: long enough that all sessions are in the middle of their work at the same time.
+const DELAY_MS: u64 = 1000;
+/// A command's output, of a length that is not rare.
+const OUTPUT: usize = 4 << 10;
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    let binary = arguments.next().ok_or("bench_sessions OFFLINE_MODEL [SESSIONS [TURNS]]")?;
+    let sessions: usize = arguments.next().map_or(Ok(500), |text| text.parse())?;
+    let turns: u32 = arguments.next().map_or(Ok(10), |text| text.parse())?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let model = Offline::start(&binary, turns)?;
+    let server = TestServer::start_durable();
+    let mut options = AnthropicOptions::new(&model.url, None);
+    options.key = Some("none".to_owned().into());
+    let bench = Arc::new(Bench {
+        store: server.database().await.store(),
+        model: Arc::new(Anthropic::new(options)?),
+        provider: FakeProvider::new(|_| CommandResult::exited(0, &"1234567 ".repeat(OUTPUT / 8), ""))
+            .with_delay(Duration::from_millis(200)),
+        turns,
+    });
+    // One alone opens connections and fills caches that a controller has open and full.
+    bench.session(0).await?;
+    let before = Usage::now()?;
+    let begun = Instant::now();
+    let mut all = JoinSet::new();
+    for number in 1..=sessions {
+        let bench = bench.clone();
+        all.spawn(async move { bench.session(number).await });
+    }
+    let mut peak = before.memory_kib;
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    let mut ended = 0;
+    while ended < sessions {
+        tokio::select! {
+            Some(session) = all.join_next() => {
+                session??;
+                ended += 1;
+            }
+            _ = look.tick() => peak = peak.max(Usage::now()?.memory_kib),
+        }
+    }
+    let (wall, after) = (begun.elapsed(), Usage::now()?);
+    let cpu = after.cpu_s - before.cpu_s;
+    let round = |figure: f64| (figure * 100.0).round() / 100.0;
+    let figures = json!({
+        "sessions": sessions,
+        "turns": turns,
+        "wall_s": round(wall.as_secs_f64()),
+        "memory_kib": {"before": before.memory_kib, "peak": peak, "after": after.memory_kib},
+        "cpu_s": round(cpu),
+        "cpus": round(cpu / wall.as_secs_f64()),
+        "cpu_ms_per_turn": round(cpu * 1000.0 / (f64::from(turns + 1) * f64::from(u32::try_from(sessions)?))),
+    });
+    println!("{figures}");
+    Ok(())
+}
+
+/// The offline model as a process.
+struct Offline {
+    process: Child,
+    url: String,
+    _script: tempfile::NamedTempFile,
+}
+
+impl Offline {
+    fn start(binary: &str, turns: u32) -> Outcome<Self> {
+        let script = json!({"rules": [
+            {"name": "work", "when": {"turn": {"max": turns - 1}}, "answer": {
+                "thinking": "I have to know more. ".repeat(20), "text": "I look.",
+                "tools": [{"name": "shell", "input": {"command": "redis-cli info", "reasoning": "to see"}}]}},
+            {"name": "end", "answer": {"tools": [{"name": "conclude", "input":
+                {"outcome": "resolved", "root_cause": "c", "summary": "s", "evidence": []}}]}},
+        ]});
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(script.to_string().as_bytes())?;
+        let mut process = Process::new(binary)
+            .args(["--listen", "127.0.0.1:0", "--delay-ms", &DELAY_MS.to_string()])
+            .arg("--script")
+            .arg(format!("bench={}", file.path().display()))
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        Ok(Self { process, url, _script: file })
+    }
+}
+
+impl Drop for Offline {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What this process has and has used.
+struct Usage {
+    memory_kib: u64,
+    cpu_s: f64,
+}
+
+impl Usage {
+    fn now() -> Outcome<Self> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        // Behind the program's name, which may contain blanks: user and system time are the 12th and 13th.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+        let memory_kib = memory.trim().trim_end_matches(" kB").parse()?;
+        // Linux counts in hundredths of a second for everybody.
+        Ok(Self { memory_kib, cpu_s: (ticks(11) + ticks(12)) / 100.0 })
+    }
+}
+
+/// What all sessions share.
+struct Bench {
+    store: PostgresStore,
+    model: Arc<Anthropic>,
+    provider: FakeProvider,
+    turns: u32,
+}
+
+impl Bench {
+    async fn session(&self, number: usize) -> Outcome<()> {
+        let id = SessionId::new(jiff::Timestamp::now());
+        let record = self.store.begin_session(&new_session(&id, number)).await?;
+        let request = SandboxRequest {
+            session: id.clone(),
+            subject: "bench/bench".into(),
+            project: "bench".into(),
+            image: "bench".into(),
+            limits: ContainerLimits::default(),
+            access: Access::default(),
+            egress: Vec::new(),
+            wall_limit: Duration::from_mins(30),
+        };
+        let (progress, seen) = watch::channel(Progress::default());
+        let deps = AgentDeps {
+            recorder: Arc::new(Recorder::new(Arc::new(self.store.clone()), &record, CancellationToken::new())),
+            model: self.model.clone(),
+            summariser: None,
+            sandbox: Arc::new(Source { provider: self.provider.clone(), request }),
+            progress,
+        };
+        let end = agent::run(deps, input(&id, number), CancellationToken::new()).await;
+        let commands = seen.borrow().commands;
+        self.provider.remove(&id).await?;
+        if end.phase() != "Concluded" || commands != i64::from(self.turns) {
+            return Err(format!("session {number} did not play as written: {commands} commands, {end:?}").into());
+        }
+        Ok(())
+    }
+}
+
+struct Source {
+    provider: FakeProvider,
+    request: SandboxRequest,
+}
+
+#[async_trait]
+impl SandboxSource for Source {
+    async fn open(&self, _: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        let plan = self.provider.preflight(&self.request).await?;
+        self.provider.create(&plan, MemoryLedger::new()).await
+    }
+}
+
+fn new_session(id: &SessionId, number: usize) -> NewSession {
+    NewSession {
+        id: id.clone(),
+        incident_uid: format!("bench-{id}"),
+        incident_namespace: "bench".into(),
+        incident_name: format!("bench-{number}"),
+        attempt: 1,
+        subject: "bench".into(),
+        model: "offline-bench".into(),
+        title: "A measurement".into(),
+        severity: "info".into(),
+        started_at: jiff::Timestamp::now(),
+    }
+}
+
+fn input(id: &SessionId, number: usize) -> SessionInput {
+    SessionInput {
+        session: id.clone(),
+        incident: IncidentBrief {
+            namespace: "bench".into(),
+            name: format!("bench-{number}"),
+            uid: format!("bench-{id}"),
+            title: format!("Measurement {number}"),
+            description: None,
+            severity: "info".into(),
+            evidence: Value::Null,
+            attempt: 1,
+        },
+        subject: SubjectBrief {
+            name: "bench".into(),
+            description: None,
+            location: json!({"docker": {"project": "bench"}}),
+            networks: vec!["bench".into()],
+        },
+        model: "offline-bench".into(),
+        system_addition: None,
+        budgets: Budgets::default(),
+        pricing: Pricing { known: true, price: Price::FREE },
+        docker: DockerAccess::None,
+        operator_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
