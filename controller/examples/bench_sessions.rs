@@ -114,10 +114,14 @@ impl Offline {
             .args(["--listen", "127.0.0.1:0", "--delay-ms", &DELAY_MS.to_string()])
             .arg("--script")
             .arg(format!("bench={}", file.path().display()))
+            .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let mut output = BufReader::new(process.stdout.take().ok_or("no output")?);
+        output.read_line(&mut line)?;
+        // It goes on to say things, and must find somebody who listens.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         Ok(Self { process, url, _script: file })
     }

@@ -142,7 +142,7 @@ impl TempNamespace {
     }
 
     /// Deletes it as far as that goes: finalizers are taken away, because nobody is there who serves them.
-    pub async fn abandon(self) {
+    pub async fn abandon(&self) {
         let incidents = self.api::<Incident>();
         let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         for incident in incidents.list(&ListParams::default()).await.unwrap() {

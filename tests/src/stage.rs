@@ -70,8 +70,13 @@ impl Stage {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let name = format!("{what}{:08x}", rand::random::<u32>());
         let directory = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory for temporary files");
-        let server = tokio::task::spawn_blocking(TestServer::start).await.expect("a database server");
-        let database = server.database().await;
+        let (server, database) = tokio::task::spawn_blocking(|| {
+            let server = TestServer::start();
+            let database = tokio::runtime::Handle::current().block_on(server.database());
+            (server, database)
+        })
+        .await
+        .expect("a database server");
         let id = database.store().installation_id().await.expect("the installation's id");
         let installation = format!("{name}-{id}");
         let cleaner = start_cleaner(directory.path(), &installation, &name);
