@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::PostgresStore;
+use crate::audit::proof::Signer;
 use crate::cli::run::RunArgs;
 use crate::config::Config;
 use crate::context::Context;
@@ -76,7 +77,7 @@ async fn start(
     use secrecy::ExposeSecret;
     let store = PostgresStore::connect(args.database_url.expose_secret())
         .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
-    let store = Arc::new(store);
+    let store = Arc::new(store.with_signer(Arc::new(Signer::at(args.signing_key.clone()))));
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
@@ -158,6 +159,7 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
     loop {
         let checked = async {
             store.check_schema().await?;
+            store.check_key().await?;
             store.installation_id().await
         };
         match checked.await {

@@ -22,6 +22,7 @@ use crate::agent::{
     self, AgentDeps, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief, Summariser,
 };
 use crate::audit::entry::{ControlEntry, ControlEvent};
+use crate::audit::recorder::Head;
 use crate::audit::{AuditError, EntryBody, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
 use crate::incident::validate::Accepted;
@@ -185,6 +186,7 @@ fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
         view.id = Some(record.new.id.clone());
         view.model.clone_from(&record.new.model);
         view.started_at = Some(record.new.started_at);
+        view.head.entry = record.last_hash.map(|hash| (record.state.last_seq, hash)).filter(|(seq, _)| *seq > 0);
         view.progress = Progress {
             turns: record.state.turns,
             commands: record.state.commands,
@@ -223,6 +225,7 @@ pub(super) async fn take_over(
         }
     }
     let progress = view.borrow().progress.clone();
+    view.send_modify(|view| view.head = *recorder.head().borrow());
     finish(context, record, &progress, &end).await;
     end
 }
@@ -249,14 +252,15 @@ async fn work_on(
         sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone(), ledger }),
         progress,
     };
-    let mirror = tokio::spawn(mirror(context.clone(), record.clone(), seen.clone(), seat.view.clone()));
+    let mirror =
+        tokio::spawn(mirror(context.clone(), record.clone(), seen.clone(), recorder.head(), seat.view.clone()));
     // A task that is dropped (shutdown) must not leave its mirror behind.
     let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
     let end = agent::run(deps, input, seat.cancel.clone()).await;
     drop(mirror);
     let end = End::of(&end, Timestamp::now());
     let progress = Progress { waiting: None, command: None, ..seen.borrow().clone() };
-    seat.view.send_modify(|view| view.progress = progress.clone());
+    seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), *recorder.head().borrow()));
     finish(context, record, &progress, &end).await;
     end
 }
@@ -317,6 +321,7 @@ async fn mirror(
     context: Arc<Context>,
     record: SessionRecord,
     mut progress: watch::Receiver<Progress>,
+    head: watch::Receiver<Head>,
     view: watch::Sender<SessionView>,
 ) {
     let mut pace = tokio::time::interval(ROW_PACE);
@@ -329,7 +334,9 @@ async fn mirror(
                     return;
                 }
                 let now = progress.borrow_and_update().clone();
-                view.send_modify(|view| view.progress = now);
+                // The trail is ahead of the progress, which tells of what stands there.
+                let head = *head.borrow();
+                view.send_modify(|view| (view.progress, view.head) = (now, head));
                 stale = true;
             }
             _ = pace.tick(), if stale => {
