@@ -8,6 +8,7 @@
 //! * [`entry`] is what an entry can say, [`codec`] the bytes that are kept of it;
 //! * [`recorder`] is one session's writer, and waits while the store is away;
 //! * [`postgres`] and [`fake`] are the stores;
+//! * [`proof`] makes it plain that a row was changed, removed or slipped in;
 //! * [`reader`] is the trail as its readers see it, [`follow`] its live end, [`api`] and [`remote`] the
 //!   way from there to people, [`render`] what they see.
 
@@ -17,6 +18,7 @@ pub mod entry;
 pub mod fake;
 pub mod follow;
 pub mod postgres;
+pub mod proof;
 pub mod reader;
 pub mod recorder;
 pub mod remote;
@@ -34,6 +36,7 @@ pub use entry::{
 };
 pub use fake::FakeStore;
 pub use postgres::PostgresStore;
+pub use proof::{Hash, LinkHead, SignedEntry};
 pub use reader::{AuditReader, Followed, SessionFilter, StoredEntry};
 pub use recorder::{RecordError, Recorder};
 
@@ -130,6 +133,9 @@ pub struct SessionRecord {
     /// The last state.
     #[serde(flatten)]
     pub state: SessionState,
+    /// Hash of the last entry, or of what the first one has to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_hash: Option<proof::Hash>,
 }
 
 /// The mutable part of a session's row.
@@ -173,10 +179,33 @@ pub trait AuditStore: Send + Sync + 'static {
     /// The session of this Incident (by UID) and attempt.
     async fn find_session(&self, incident_uid: &str, attempt: i64) -> Result<Option<SessionRecord>, AuditError>;
 
-    /// Appends the entry with number `seq`, which must be the next one, from 1. When it returns `Ok`
-    /// the row is committed. The same call again (after a lost connection, say) is `Ok` if the row
-    /// stands there with the same content.
-    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError>;
+    /// Signs the entry with number `seq`, which follows the one with the hash `prev` (the first one: what
+    /// [`SessionRecord::last_hash`] says). Nothing is written.
+    fn sign(
+        &self,
+        session: &SessionId,
+        seq: i64,
+        prev: Hash,
+        at: Timestamp,
+        body: &EntryBody,
+    ) -> Result<SignedEntry, AuditError>;
+
+    /// Appends a signed entry, which must be the next one. When it returns `Ok` the row is committed. The
+    /// same call again (after a lost connection, say) is `Ok` if that row stands there.
+    async fn commit(&self, entry: &SignedEntry) -> Result<(), AuditError>;
+
+    /// Hash of what stands before number `seq`, if anything does.
+    async fn hash_before(&self, session: &SessionId, seq: i64) -> Result<Option<Hash>, AuditError>;
+
+    /// The end of the installation's chain, as far as this process has seen it.
+    fn chain_head(&self) -> Option<LinkHead>;
+
+    /// Signs and commits the entry with number `seq`, behind whatever stands before it. Two round trips: a
+    /// session's writer is the [`Recorder`], which knows what stands there.
+    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
+        let prev = self.hash_before(session, seq).await?.unwrap_or(Hash::ZERO);
+        self.commit(&self.sign(session, seq, prev, at, body)?).await
+    }
 
     /// Replaces the mutable part of the session's row.
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError>;

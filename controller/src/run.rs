@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditError, PostgresStore};
+use crate::audit::proof::Signer;
 use crate::cli::run::RunArgs;
 use crate::config::Config;
 use crate::context::Context;
@@ -98,6 +99,7 @@ async fn connect(
     let url = args.database_url.expose_secret();
     let wrong = |error: AuditError| format!("DATABASE_URL: {}", chain(&error));
     let store = PostgresStore::connect(url).map_err(wrong)?;
+    let store = store.with_signer(Arc::new(Signer::at(args.signing_key.clone())));
     let lease = Lease::new(url, &Lease::holder_name(), Pace::default()).map_err(wrong)?;
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
@@ -249,6 +251,7 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
     loop {
         let checked = async {
             store.check_schema().await?;
+            store.check_key().await?;
             store.installation_id().await
         };
         match checked.await {

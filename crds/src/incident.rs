@@ -320,6 +320,10 @@ pub struct IncidentStatus {
     /// What a person should do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<String>,
+    /// The end of the session's trail as this controller has written it: what `operator audit verify` compares with
+    /// the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditHead>,
     /// The last dozen audit entries, short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_entries: Vec<RecentEntry>,
@@ -335,6 +339,22 @@ pub struct Tokens {
     pub output: i64,
     /// Of the ones read, those that came from the prompt cache.
     pub cached: i64,
+}
+
+/// The end of a session's chain of entries, and of the installation's chain of links.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditHead {
+    /// Number of the session's last entry.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: String,
+    /// Number of the installation's last link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<i64>,
+    /// Its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_hash: Option<String>,
 }
 
 /// One line of the trail.

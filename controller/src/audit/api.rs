@@ -5,7 +5,13 @@
 //! GET /sessions/ID                                                      a session
 //! GET /sessions/ID/entries?after=SEQ&limit=N                            {"entries": […]}, empty at the end
 //! GET /sessions/ID/entries?after=SEQ&follow=true                        server-sent events
+//! GET /proof/keys                                                       {"keys": […]}
+//! GET /proof/links?after=N                                              {"links": […]}, empty at the end
+//! GET /proof/sessions?after=ID                                          {"sessions": […]}, empty at the end
+//! GET /proof/sessions/ID/entries?after=SEQ                              {"entries": […]}, empty at the end
 //! ```
+//! The last four are rows with nothing left out, for `operator audit verify` and `export`.
+//!
 //! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now),
 //! `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
 
@@ -25,6 +31,7 @@ use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::proof::row::{EntryRow, KeyRow, LinkRow, SessionRow};
 use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
 use super::{AuditError, SessionRecord};
 use crate::session::SessionId;
@@ -49,6 +56,34 @@ pub struct Sessions {
 pub struct Entries {
     /// In order; none at the end.
     pub entries: Vec<StoredEntry>,
+}
+
+/// The table of keys.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProofKeys {
+    /// The first one first.
+    pub keys: Vec<KeyRow>,
+}
+
+/// A page of links.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProofLinks {
+    /// In order; none at the end.
+    pub links: Vec<LinkRow>,
+}
+
+/// A page of sessions, as their proof has them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProofSessions {
+    /// In the order of their names; none at the end.
+    pub sessions: Vec<SessionRow>,
+}
+
+/// A page of entries with nothing left out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProofEntries {
+    /// In order; none at the end.
+    pub entries: Vec<EntryRow>,
 }
 
 /// An error.
@@ -78,6 +113,18 @@ impl Default for EntriesQuery {
     }
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AfterNumber {
+    after: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AfterName {
+    after: String,
+}
+
 /// The routes of the audit API.
 pub fn router(reader: Arc<dyn AuditReader>) -> Router {
     let api = Api { reader, followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)) };
@@ -85,6 +132,10 @@ pub fn router(reader: Arc<dyn AuditReader>) -> Router {
         .route("/sessions", get(sessions))
         .route("/sessions/{id}", get(session))
         .route("/sessions/{id}/entries", get(entries))
+        .route("/proof/keys", get(proof_keys))
+        .route("/proof/links", get(proof_links))
+        .route("/proof/sessions", get(proof_sessions))
+        .route("/proof/sessions/{id}/entries", get(proof_entries))
         .fallback(async |uri: Uri| problem(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path())))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "the audit API can only be read (GET)")
@@ -122,6 +173,36 @@ async fn entries(
         find(&api, &id).await?;
     }
     Ok(Json(Entries { entries }).into_response())
+}
+
+async fn proof_keys(State(api): State<Api>) -> Result<Json<ProofKeys>, Response> {
+    Ok(Json(ProofKeys { keys: api.reader.keys().await.map_err(refuse)? }))
+}
+
+async fn proof_links(
+    State(api): State<Api>,
+    query: Result<Query<AfterNumber>, QueryRejection>,
+) -> Result<Json<ProofLinks>, Response> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    Ok(Json(ProofLinks { links: api.reader.links(query.after).await.map_err(refuse)? }))
+}
+
+async fn proof_sessions(
+    State(api): State<Api>,
+    query: Result<Query<AfterName>, QueryRejection>,
+) -> Result<Json<ProofSessions>, Response> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    Ok(Json(ProofSessions { sessions: api.reader.session_rows(&query.after).await.map_err(refuse)? }))
+}
+
+async fn proof_entries(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    query: Result<Query<AfterNumber>, QueryRejection>,
+) -> Result<Json<ProofEntries>, Response> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let rows = api.reader.entry_rows(&SessionId::from(id), query.after).await;
+    Ok(Json(ProofEntries { entries: rows.map_err(refuse)? }))
 }
 
 async fn follow(api: Api, id: SessionId, after: i64) -> Result<Response, Response> {

@@ -11,6 +11,12 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::follow::follow_by_asking;
+use super::proof::hash::possession_message;
+use super::proof::hex;
+use super::proof::link::{KeyLink, LinkBody, SealLink, StartLink};
+use super::proof::row::{EntryRow, KeyRow, LinkRow, ProofReader, SessionRow};
+use super::proof::signer::{SignedEntry, SignedLink, sign_entry, sign_link};
+use super::proof::{Hash, LinkHead, PrivateKey, PublicKey};
 use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
 use crate::session::SessionId;
@@ -34,13 +40,18 @@ type Rule = Box<dyn FnMut(&EntryBody) -> Option<Fault> + Send>;
 #[derive(Clone)]
 pub struct FakeStore {
     inner: Arc<Mutex<Inner>>,
+    key: Arc<PrivateKey>,
     appended: broadcast::Sender<SessionId>,
 }
+
+/// The epoch of all its writes.
+const EPOCH: i64 = 1;
 
 #[derive(Default)]
 struct Inner {
     sessions: BTreeMap<SessionId, SessionRecord>,
-    entries: BTreeMap<SessionId, Vec<Vec<u8>>>,
+    entries: BTreeMap<SessionId, Vec<SignedEntry>>,
+    links: Vec<SignedLink>,
     summaries: BTreeMap<(SessionId, i64), String>,
     unavailable: Option<String>,
     deposed: bool,
@@ -59,7 +70,27 @@ impl FakeStore {
     #[must_use]
     pub fn new() -> Self {
         let (appended, _) = broadcast::channel(256);
-        Self { inner: Arc::default(), appended }
+        let key = PrivateKey::generate();
+        let public = key.public();
+        let possession = key.sign(&possession_message(1, &Hash::ZERO, public.as_bytes()));
+        let first = LinkBody::Key(KeyLink {
+            id: public.id(),
+            number: 1,
+            public_key: public.to_hex(),
+            possession: hex::encode(&possession),
+            replaces: None,
+            lost: false,
+            installation: "fake".into(),
+        });
+        let links = sign_link(&key, LinkHead::EMPTY, 0, first).into_iter().collect();
+        let inner = Inner { links, ..Inner::default() };
+        Self { inner: Arc::new(Mutex::new(inner)), key: Arc::new(key), appended }
+    }
+
+    /// The key that its entries are signed with.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public()
     }
 
     /// Asks `rule` about each append from now on; what it answers happens instead.
@@ -110,7 +141,7 @@ impl FakeStore {
     pub fn all(&self, session: &SessionId) -> Vec<Entry> {
         let inner = self.lock();
         let rows = inner.entries.get(session).map(Vec::as_slice).unwrap_or_default();
-        rows.iter().filter_map(|bytes| codec::decode(bytes, None).ok()).collect()
+        rows.iter().filter_map(|entry| codec::decode(&entry.body, None).ok()).collect()
     }
 
     /// The contents of a session's entries, in order.
@@ -155,49 +186,57 @@ impl FakeStore {
 impl Inner {
     fn record(&self, id: &SessionId) -> Option<SessionRecord> {
         let mut record = self.sessions.get(id)?.clone();
-        record.state.last_seq = self.entries.get(id).map_or(0, |rows| len(rows));
+        let rows = self.entries.get(id).map(Vec::as_slice).unwrap_or_default();
+        record.state.last_seq = len(rows);
+        record.last_hash = rows.last().map(|entry| entry.hash).or(record.last_hash);
         Some(record)
     }
 
-    /// Exactly what `append_entry` does in Postgres.
-    fn append(&mut self, session: &SessionId, seq: i64, bytes: Vec<u8>) -> Result<(), AuditError> {
-        if !self.sessions.contains_key(session) {
+    fn head(&self) -> LinkHead {
+        self.links.last().map_or(LinkHead::EMPTY, SignedLink::head)
+    }
+
+    /// Exactly what `append_entry` and `seal_session` do in Postgres.
+    fn append(&mut self, entry: &SignedEntry, key: &PrivateKey) -> Result<(), AuditError> {
+        let SignedEntry { session, seq, .. } = entry;
+        let Some(record) = self.sessions.get(session) else {
             return Err(AuditError::NotFound(format!("session {session}")));
-        }
+        };
         let rows = self.entries.entry(session.clone()).or_default();
         let last = len(rows);
+        let refuse = |found: String| Err(AuditError::OutOfSequence { session: session.clone(), seq: *seq, found });
         let at = usize::try_from(seq - 1).ok();
         match at.and_then(|at| rows.get(at)) {
-            Some(found) if *found == bytes => Ok(()),
-            Some(_) => Err(AuditError::OutOfSequence {
-                session: session.clone(),
-                seq,
-                found: format!("there is another entry {seq} already, the last one is {last}"),
-            }),
-            None if seq == last + 1 => {
-                rows.push(bytes);
-                Ok(())
-            }
-            None => Err(AuditError::OutOfSequence {
-                session: session.clone(),
-                seq,
-                found: format!("the last entry is {last}"),
-            }),
+            Some(found) if found == entry => return Ok(()),
+            Some(_) => return refuse(format!("there is another entry {seq} already, the last one is {last}")),
+            None if *seq != last + 1 => return refuse(format!("the last entry is {last}")),
+            None => {}
         }
+        if rows.last().is_some_and(|entry| entry.seals) {
+            return refuse(format!("the session is sealed, the last entry is {last}"));
+        }
+        if rows.last().map(|entry| entry.hash).or(record.last_hash) != Some(entry.prev) {
+            return refuse(format!("the last entry is {last} with another hash"));
+        }
+        rows.push(entry.clone());
+        if entry.seals {
+            let seal = SealLink { session: session.clone(), last_seq: *seq, last_hash: entry.hash };
+            self.links.push(sign_link(key, self.head(), EPOCH, LinkBody::Seal(seal))?);
+        }
+        Ok(())
     }
 
     fn read(&self, session: &SessionId, after: i64, limit: i64) -> Vec<(&[u8], Option<String>)> {
         let rows = self.entries.get(session).map(Vec::as_slice).unwrap_or_default();
-        let numbered = (1_i64..).zip(rows);
-        numbered
-            .filter(|(seq, _)| *seq > after)
+        rows.iter()
+            .filter(|entry| entry.seq > after)
             .take(usize::try_from(limit).unwrap_or(0))
-            .map(|(seq, bytes)| (bytes.as_slice(), self.summaries.get(&(session.clone(), seq)).cloned()))
+            .map(|entry| (entry.body.as_slice(), self.summaries.get(&(session.clone(), entry.seq)).cloned()))
             .collect()
     }
 }
 
-fn len(rows: &[Vec<u8>]) -> i64 {
+fn len(rows: &[SignedEntry]) -> i64 {
     i64::try_from(rows.len()).unwrap_or(i64::MAX)
 }
 
@@ -214,13 +253,26 @@ impl AuditStore for FakeStore {
             .values()
             .find(|r| r.new.incident_uid == new.incident_uid && r.new.attempt == new.attempt)
             .map(|r| r.new.id.clone());
-        let id = known.unwrap_or_else(|| {
-            let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
-            let id = new.id.clone();
-            let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
-            inner.sessions.insert(id.clone(), SessionRecord { new, state });
-            id
-        });
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
+                let id = new.id.clone();
+                let start = StartLink {
+                    session: id.clone(),
+                    incident_uid: new.incident_uid.clone(),
+                    incident_namespace: new.incident_namespace.clone(),
+                    incident_name: new.incident_name.clone(),
+                    attempt: new.attempt,
+                };
+                let link = sign_link(&self.key, inner.head(), EPOCH, LinkBody::Start(start))?;
+                let last_hash = Some(link.hash);
+                inner.links.push(link);
+                let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
+                inner.sessions.insert(id.clone(), SessionRecord { new, state, last_hash });
+                id
+            }
+        };
         inner.record(&id).ok_or_else(|| AuditError::NotFound(format!("session {id}")))
     }
 
@@ -231,25 +283,47 @@ impl AuditStore for FakeStore {
         Ok(found.and_then(|r| inner.record(&r.new.id)))
     }
 
-    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
-        let bytes = codec::encode(session, seq, at, body)?;
+    fn sign(
+        &self,
+        session: &SessionId,
+        seq: i64,
+        prev: Hash,
+        at: Timestamp,
+        body: &EntryBody,
+    ) -> Result<SignedEntry, AuditError> {
+        sign_entry(&self.key, session, seq, EPOCH, prev, at, body)
+    }
+
+    async fn commit(&self, entry: &SignedEntry) -> Result<(), AuditError> {
         let mut inner = self.writable()?;
         inner.attempts += 1;
-        let fault = inner.rule.as_mut().and_then(|rule| rule(body));
+        let body = codec::decode(&entry.body, None)?.body;
+        let fault = inner.rule.as_mut().and_then(|rule| rule(&body));
         match fault {
             Some(Fault::Unavailable) => return Err(AuditError::Unavailable { reason: "told to fail".into() }),
             Some(Fault::Fenced) => return Err(AuditError::Fenced("told that another one leads".into())),
             Some(Fault::Refused) => return Err(AuditError::Refused("told to fail".into())),
             Some(Fault::CommittedButUnanswered) => {
-                inner.append(session, seq, bytes)?;
+                inner.append(entry, &self.key)?;
                 return Err(AuditError::Unavailable { reason: "told to lose the answer".into() });
             }
-            None => inner.append(session, seq, bytes)?,
+            None => inner.append(entry, &self.key)?,
         }
         drop(inner);
         // Nobody listening is fine.
-        let _ = self.appended.send(session.clone());
+        let _ = self.appended.send(entry.session.clone());
         Ok(())
+    }
+
+    async fn hash_before(&self, session: &SessionId, seq: i64) -> Result<Option<Hash>, AuditError> {
+        let inner = self.available()?;
+        let rows = inner.entries.get(session).map(Vec::as_slice).unwrap_or_default();
+        let before = rows.iter().find(|entry| entry.seq == seq - 1).map(|entry| entry.hash);
+        Ok(before.or(inner.sessions.get(session).and_then(|record| record.last_hash)))
+    }
+
+    fn chain_head(&self) -> Option<LinkHead> {
+        Some(self.lock().head())
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
@@ -315,5 +389,30 @@ impl AuditReader for FakeStore {
     fn follow(self: Arc<Self>, id: SessionId, after: i64) -> BoxStream<'static, Result<Followed, AuditError>> {
         let wake = self.appended.subscribe();
         follow_by_asking(self, id, after, Some(wake))
+    }
+}
+
+#[async_trait]
+impl ProofReader for FakeStore {
+    async fn keys(&self) -> Result<Vec<KeyRow>, AuditError> {
+        drop(self.available()?);
+        let public = self.key.public();
+        Ok(vec![KeyRow { id: public.id().to_string(), public_key: public.to_hex(), link: 1 }])
+    }
+
+    async fn links(&self, after: i64) -> Result<Vec<LinkRow>, AuditError> {
+        let inner = self.available()?;
+        Ok(inner.links.iter().filter(|link| link.n > after).cloned().map(LinkRow::from).collect())
+    }
+
+    async fn session_rows(&self, after: &str) -> Result<Vec<SessionRow>, AuditError> {
+        let inner = self.available()?;
+        Ok(inner.sessions.values().filter(|record| record.new.id.as_str() > after).map(|r| (&r.new).into()).collect())
+    }
+
+    async fn entry_rows(&self, session: &SessionId, after: i64) -> Result<Vec<EntryRow>, AuditError> {
+        let inner = self.available()?;
+        let rows = inner.entries.get(session).map(Vec::as_slice).unwrap_or_default();
+        Ok(rows.iter().filter(|entry| entry.seq > after).cloned().map(EntryRow::from).collect())
     }
 }

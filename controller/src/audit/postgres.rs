@@ -8,13 +8,18 @@
 //! Readers ask the table by its primary key instead, and those in the process that writes are woken
 //! through [`PostgresStore::appended`].
 
+mod chain;
 mod connection;
 mod error;
+mod keys;
 mod lease;
+mod proof;
+mod prune;
 mod read;
 mod rows;
 mod schema;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,13 +28,18 @@ use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio::time::timeout_at;
 
+use super::proof::signer::{SignedEntry, Signer, sign_entry};
+use super::proof::{Hash, LinkHead};
 use super::reader::{AuditReader, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
 use crate::leader::Leadership;
 use crate::session::SessionId;
+use chain::{Act, Chain};
 use error::{Doing, time, without_nul};
 
+pub use keys::{Prepared, Wanted, prepare_key};
 pub use lease::Acquired;
+pub use prune::{BATCH, Pruner, Removed};
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
 
 /// How long one call may take, waiting for a connection included.
@@ -48,6 +58,8 @@ pub struct PostgresStore {
     epoch: Option<i64>,
     /// Ended when a write of this epoch is refused for ever.
     leadership: Option<Leadership>,
+    signer: Option<Arc<Signer>>,
+    chain: Chain,
 }
 
 impl PostgresStore {
@@ -69,7 +81,7 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended, epoch: None, leadership: None })
+        Ok(Self { pool, limit, place, appended, epoch: None, leadership: None, signer: None, chain: Chain::new() })
     }
 
     /// The same store, whose writes carry the epoch of this leadership. The first of them that is
@@ -146,25 +158,8 @@ impl AuditStore for PostgresStore {
     }
 
     async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
-        let epoch = self.epoch()?;
-        let mut connection = self.connection().await?;
-        let until = connection.until;
-        let query = sqlx::query("SELECT begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
-            .bind(new.id.as_str())
-            .bind(without_nul(&new.incident_uid))
-            .bind(without_nul(&new.incident_namespace))
-            .bind(without_nul(&new.incident_name))
-            .bind(new.attempt)
-            .bind(without_nul(&new.subject))
-            .bind(without_nul(&new.model))
-            .bind(without_nul(&new.title))
-            .bind(without_nul(&new.severity))
-            .bind(time(new.started_at))
-            .bind(epoch)
-            .execute(&mut *connection);
-        let answer = timeout_at(until, query).await;
-        connection.settle(answer, Doing::Asking)?;
-        self.find_session(&without_nul(&new.incident_uid), new.attempt)
+        self.linked(Act::Begin(new)).await?;
+        self.find_session(&new.incident_uid, new.attempt)
             .await?
             .ok_or_else(|| AuditError::NotFound(format!("session {}", new.id)))
     }
@@ -180,24 +175,34 @@ impl AuditStore for PostgresStore {
         Ok(connection.settle(answer, Doing::Asking)?.map(rows::SessionRow::into_record))
     }
 
-    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
-        let epoch = self.epoch()?;
-        let bytes = codec::encode(session, seq, at, body)?;
-        let mut connection = self.connection().await?;
-        let until = connection.until;
-        // `execute` returns after ReadyForQuery, that is after the commit: an error at the commit
-        // itself arrives here too.
-        let query = sqlx::query("SELECT append_entry($1, $2, $3, $4)")
-            .bind(session.as_str())
-            .bind(seq)
-            .bind(bytes)
-            .bind(epoch)
-            .execute(&mut *connection);
-        let answer = timeout_at(until, query).await;
-        connection.settle(answer, Doing::Appending(session, seq))?;
+    fn sign(
+        &self,
+        session: &SessionId,
+        seq: i64,
+        prev: Hash,
+        at: Timestamp,
+        body: &EntryBody,
+    ) -> Result<SignedEntry, AuditError> {
+        sign_entry(&*self.signer()?.key()?, session, seq, self.epoch()?, prev, at, body)
+    }
+
+    async fn commit(&self, entry: &SignedEntry) -> Result<(), AuditError> {
+        if entry.seals {
+            self.linked(Act::Seal(entry)).await?;
+        } else {
+            self.append_signed(entry).await?;
+        }
         // Nobody listening is fine.
-        let _ = self.appended.send(session.clone());
+        let _ = self.appended.send(entry.session.clone());
         Ok(())
+    }
+
+    async fn hash_before(&self, session: &SessionId, seq: i64) -> Result<Option<Hash>, AuditError> {
+        self.before(session, seq).await
+    }
+
+    fn chain_head(&self) -> Option<LinkHead> {
+        self.chain.seen()
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::proof::ProofReader;
 use super::{AuditError, ControlEvent, EntryBody, SessionRecord};
 use crate::session::SessionId;
 
@@ -108,7 +109,7 @@ pub enum Followed {
 
 /// The trail as its readers see it.
 #[async_trait]
-pub trait AuditReader: Send + Sync + 'static {
+pub trait AuditReader: ProofReader {
     /// Sessions, the newest first.
     async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRecord>, AuditError>;
 

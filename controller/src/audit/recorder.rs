@@ -16,7 +16,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::codec::{decode, encode, to_micros};
+use super::codec::to_micros;
+use super::proof::{Hash, LinkHead, SignedEntry};
 use super::{AuditError, AuditStore, EntryBody, SessionRecord};
 use crate::session::SessionId;
 
@@ -68,23 +69,43 @@ pub struct Recorder {
     session: SessionId,
     state: Mutex<State>,
     waiting: watch::Sender<Option<String>>,
+    head: watch::Sender<Head>,
     cancel: CancellationToken,
     patience: Option<Duration>,
+}
+
+/// The end of both chains: what an Incident's status says of its trail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The session's last entry and its hash.
+    pub entry: Option<(i64, Hash)>,
+    /// The last link of the installation's chain.
+    pub link: Option<LinkHead>,
 }
 
 struct State {
     /// The number of the next entry, as far as is known.
     next: i64,
+    /// Hash of the one before it.
+    prev: Hash,
     /// Entries that were sent under that number and not answered for good: at most one of them
-    /// stands there.
+    /// stands there. One of another try may differ in its signature alone, after a change of keys.
     unsettled: Vec<Sent>,
+    /// How many entries were to be written so far, to tell them apart.
+    calls: u64,
 }
 
 /// An entry as it was sent.
-#[derive(Clone)]
 struct Sent {
+    call: u64,
+    entry: SignedEntry,
+}
+
+/// An entry that is to be written.
+struct Wanted {
+    call: u64,
     at: Timestamp,
-    body: Arc<EntryBody>,
+    body: EntryBody,
 }
 
 impl Recorder {
@@ -92,11 +113,16 @@ impl Recorder {
     /// the store until `cancel` fires.
     #[must_use]
     pub fn new(store: Arc<dyn AuditStore>, session: &SessionRecord, cancel: CancellationToken) -> Self {
+        let last = session.state.last_seq;
+        // Without a hash there is nothing that an entry could follow: the store will say so.
+        let prev = session.last_hash.unwrap_or(Hash::ZERO);
+        let head = Head { entry: (last > 0).then_some((last, prev)), link: store.chain_head() };
         Self {
             store,
             session: session.new.id.clone(),
-            state: Mutex::new(State { next: session.state.last_seq + 1, unsettled: Vec::new() }),
+            state: Mutex::new(State { next: last + 1, prev, unsettled: Vec::new(), calls: 0 }),
             waiting: watch::Sender::new(None),
+            head: watch::Sender::new(head),
             cancel,
             patience: None,
         }
@@ -125,6 +151,12 @@ impl Recorder {
     #[must_use]
     pub fn waiting(&self) -> watch::Receiver<Option<String>> {
         self.waiting.subscribe()
+    }
+
+    /// The end of the session's chain and of the installation's, after each entry.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
     }
 
     /// The number of the last entry that is known to be on record.
@@ -164,7 +196,8 @@ impl Recorder {
             () = cancel.cancelled() => return Err(RecordError::Cancelled { last: None }),
             state = self.state.lock() => state,
         };
-        let mine = Sent { at: to_micros(Timestamp::now()), body: Arc::new(body) };
+        state.calls += 1;
+        let mine = Wanted { call: state.calls, at: to_micros(Timestamp::now()), body };
         let mut pause = FIRST_PAUSE;
         // Whatever way this function is left, nobody waits here any more.
         let notice = Notice(&self.waiting);
@@ -188,50 +221,56 @@ impl Recorder {
         }
     }
 
-    /// One attempt. If the number is taken by an entry that an earlier call left unsettled, that
-    /// one was committed after all, and this one goes behind it.
-    async fn attempt(&self, state: &mut State, mine: &Sent) -> Result<i64, AuditError> {
+    /// One attempt. If the number is taken by an entry that an earlier try left unsettled, that one was
+    /// committed after all, and this one goes behind it (unless it is the same one).
+    async fn attempt(&self, state: &mut State, mine: &Wanted) -> Result<i64, AuditError> {
         loop {
-            // From here on the store may have it, whatever this call hears of that.
-            if !state.unsettled.iter().any(|sent| Arc::ptr_eq(&sent.body, &mine.body)) {
-                state.unsettled.push(mine.clone());
-            }
             let seq = state.next;
-            match self.store.append(&self.session, seq, mine.at, &mine.body).await {
+            // Signed each time: the key may be another one by now.
+            let entry = self.store.sign(&self.session, seq, state.prev, mine.at, &mine.body)?;
+            // From here on the store may have it, whatever this call hears of that.
+            if !state.unsettled.iter().any(|sent| sent.entry == entry) {
+                state.unsettled.push(Sent { call: mine.call, entry: entry.clone() });
+            }
+            match self.store.commit(&entry).await {
                 Ok(()) => {
-                    state.unsettled.clear();
-                    state.next = seq + 1;
+                    self.settle(state, &entry);
                     return Ok(seq);
                 }
                 Err(error @ AuditError::OutOfSequence { .. }) => {
-                    if !self.earlier_one_stands(state, mine).await? {
-                        return Err(error);
+                    let Some(stands) = self.earlier_one_stands(state, &entry).await? else { return Err(error) };
+                    self.settle(state, &stands.entry);
+                    if stands.call == mine.call {
+                        return Ok(seq);
                     }
-                    state.unsettled.clear();
-                    state.next = seq + 1;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Whether the next number is taken by an unsettled entry other than `mine`.
-    async fn earlier_one_stands(&self, state: &State, mine: &Sent) -> Result<bool, AuditError> {
-        let mut others = state.unsettled.clone();
-        others.retain(|sent| !Arc::ptr_eq(&sent.body, &mine.body));
-        if others.is_empty() {
-            return Ok(false);
-        }
-        let found = self.store.entries(&self.session, state.next - 1, 1).await?;
-        let Some(found) = found.into_iter().find(|entry| entry.seq == state.next) else { return Ok(false) };
-        for sent in others {
-            // Both went through JSON once, so that equal bytes are equal values.
-            let sent = decode(&encode(&self.session, state.next, sent.at, &sent.body)?, None)?;
-            if sent.at == found.at && sent.body == found.body {
-                return Ok(true);
+    fn settle(&self, state: &mut State, entry: &SignedEntry) {
+        state.unsettled.clear();
+        state.next = entry.seq + 1;
+        state.prev = entry.hash;
+        self.head.send_replace(Head { entry: Some((entry.seq, entry.hash)), link: self.store.chain_head() });
+    }
+
+    /// The unsettled entry, other than `mine`, that took the next number. It is asked for by sending it
+    /// again: where it stands that is answered without a word, and since the number is taken, it can add
+    /// nothing.
+    async fn earlier_one_stands(&self, state: &mut State, mine: &SignedEntry) -> Result<Option<Sent>, AuditError> {
+        for index in 0..state.unsettled.len() {
+            if state.unsettled[index].entry == *mine {
+                continue;
+            }
+            match self.store.commit(&state.unsettled[index].entry).await {
+                Ok(()) => return Ok(Some(state.unsettled.swap_remove(index))),
+                Err(AuditError::OutOfSequence { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 

@@ -18,7 +18,8 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::api::{Entries, Problem, Sessions};
+use super::api::{Entries, Problem, ProofEntries, ProofKeys, ProofLinks, ProofSessions, Sessions};
+use super::proof::row::{EntryRow, KeyRow, LinkRow, ProofReader, SessionRow};
 use super::reader::{AuditReader, Followed, SessionFilter, StoredEntry};
 use super::{AuditError, SessionRecord};
 use crate::error::chain;
@@ -209,6 +210,26 @@ impl AuditReader for RemoteReader {
             Some((next, follower))
         })
         .boxed()
+    }
+}
+
+#[async_trait]
+impl ProofReader for RemoteReader {
+    async fn keys(&self) -> Result<Vec<KeyRow>, AuditError> {
+        Ok(self.get::<ProofKeys>("/proof/keys").await?.keys)
+    }
+
+    async fn links(&self, after: i64) -> Result<Vec<LinkRow>, AuditError> {
+        Ok(self.get::<ProofLinks>(&format!("/proof/links?after={after}")).await?.links)
+    }
+
+    async fn session_rows(&self, after: &str) -> Result<Vec<SessionRow>, AuditError> {
+        Ok(self.get::<ProofSessions>(&format!("/proof/sessions?after={}", encode(after))).await?.sessions)
+    }
+
+    async fn entry_rows(&self, session: &SessionId, after: i64) -> Result<Vec<EntryRow>, AuditError> {
+        let path = format!("/proof/sessions/{}/entries?after={after}", encode(session.as_str()));
+        Ok(self.get::<ProofEntries>(&path).await?.entries)
     }
 }
 

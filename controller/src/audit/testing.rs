@@ -16,14 +16,17 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::PostgresStore;
-use super::postgres::{Roles, migrate};
+use super::postgres::{Roles, Wanted, migrate, prepare_key};
+use super::proof::vault::FileVault;
+use super::proof::{PublicKey, Signer};
+use super::proof::signer::read_key;
 
 const PASSWORD: &str = "for-tests-only";
 
@@ -52,6 +55,10 @@ pub struct TestDatabase {
     pub roles: Roles,
     /// The database's name.
     pub name: String,
+    /// The URL as the role that prunes.
+    pub prune_url: String,
+    /// Where the signing key is.
+    pub key: PathBuf,
 }
 
 /// The server that the tests of this process share.
@@ -149,6 +156,16 @@ impl TestServer {
     /// # Panics
     /// When it cannot be made.
     pub async fn unled_database(&self) -> TestDatabase {
+        let database = self.unled_database_without_key().await;
+        database.prepare_key(Wanted::default()).await;
+        database
+    }
+
+    /// The same, before there is a signing key.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn unled_database_without_key(&self) -> TestDatabase {
         let database = self.empty_database().await;
         let wait = Duration::from_secs(10);
         migrate(&database.owner_url, &database.roles, wait, |_| {}).await.expect("migrations");
@@ -168,8 +185,23 @@ impl TestServer {
             controller: format!("{name}_controller"),
             controller_password: Some(PASSWORD.to_owned().into()),
             reader: format!("{name}_reader"),
+            pruner: format!("{name}_pruner"),
+            pruner_password: Some(PASSWORD.to_owned().into()),
         };
-        TestDatabase { owner_url: self.url("owner", &name), url: self.url(&roles.controller, &name), roles, name }
+        let keys = self.directory.join("keys");
+        std::fs::create_dir_all(&keys).expect("a directory for keys");
+        // Who removes the server's directory has to be able to.
+        if let Some((uid, gid)) = self.user {
+            chown(&keys, Some(uid), Some(gid)).expect("chown of the keys' directory");
+        }
+        TestDatabase {
+            owner_url: self.url("owner", &name),
+            url: self.url(&roles.controller, &name),
+            prune_url: self.url(&roles.pruner, &name),
+            key: keys.join(&name),
+            roles,
+            name,
+        }
     }
 
     fn url(&self, user: &str, database: &str) -> String {
@@ -221,7 +253,37 @@ impl TestDatabase {
     /// Never: the URL is well-formed.
     #[must_use]
     pub fn store(&self) -> PostgresStore {
-        PostgresStore::connect(&self.url).expect("the URL of a test's database").fenced(EPOCH)
+        self.writable(PostgresStore::connect(&self.url).expect("the URL of a test's database"))
+    }
+
+    /// A store that leads and signs.
+    #[must_use]
+    pub fn writable(&self, store: PostgresStore) -> PostgresStore {
+        store.fenced(EPOCH).with_signer(Arc::new(self.signer()))
+    }
+
+    /// The controller's signer.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        Signer::at(self.key.clone())
+    }
+
+    /// The key that counts.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        read_key(&self.key).expect("a key").expect("a key").public()
+    }
+
+    /// What `operator migrate` does for the signing key.
+    ///
+    /// # Panics
+    /// When it cannot be done.
+    pub async fn prepare_key(&self, wanted: Wanted) {
+        let vault = FileVault::new(self.key.clone());
+        prepare_key(&self.owner_url, &vault, wanted).await.expect("the signing key");
     }
 
     /// Runs statements as the database's owner.

@@ -1,16 +1,25 @@
 //! `operator audit`: the trail on a terminal.
 
+mod export;
 mod follow;
+mod key;
 mod list;
 mod output;
+mod prune;
 mod show;
 mod source;
 mod target;
+mod verify;
+mod witness;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use crate::audit::AuditError;
+use crate::audit::postgres::MigrateError;
+use crate::audit::proof::export::ExportError;
 use crate::audit::remote::ConnectError;
 
 pub use source::SourceArgs;
@@ -32,6 +41,76 @@ enum Command {
     Show(ShowArgs),
     /// Shows a session as it happens, until it is sealed. Of an Incident: its latest session, waiting for it to begin.
     Follow(FollowArgs),
+    /// Checks that nothing of the trail was changed, removed or slipped in. Names each place where something was, and
+    /// ends with 1 then.
+    Verify(VerifyArgs),
+    /// Writes the trail as JSON lines, which `verify --file` checks without the database.
+    Export(ExportArgs),
+    /// Removes whole sessions that ended long ago, and leaves a signed tombstone. Needs the database as its pruning
+    /// role, and the signing key.
+    Prune(PruneArgs),
+    /// Prints the public key that the trail is signed with.
+    Key(KeyArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+struct VerifyArgs {
+    /// Sessions' ids or Incidents' names (or NAMESPACE/NAME); by default, or with `all`, everything.
+    #[arg(value_name = "SESSION|INCIDENT")]
+    targets: Vec<String>,
+    /// A public key that must have signed it: a file, or 64 hex digits. May be given again.
+    #[arg(long, value_name = "FILE|HEX")]
+    public_key: Vec<String>,
+    /// An export instead of the store.
+    #[arg(long, value_name = "EXPORT", conflicts_with = "targets")]
+    file: Option<PathBuf>,
+    /// Incidents whose statuses have seen the trail, as `kubectl get incidents -A -o json` prints them. By default they
+    /// are asked of the cluster, if that is where the trail is read.
+    #[arg(long, value_name = "FILE")]
+    incidents: Option<PathBuf>,
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value_t = FollowFormat::Text)]
+    output: FollowFormat,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ExportArgs {
+    /// Only this session. May be given again.
+    #[arg(long, value_name = "ID")]
+    session: Vec<String>,
+    /// Only the sessions of this Incident. May be given again.
+    #[arg(long, value_name = "NAME")]
+    incident: Vec<String>,
+    /// Only sessions that began since then: 30m, 2h, 7d, or a time (2026-01-28T20:00:00Z).
+    #[arg(long, value_name = "WHEN", value_parser = parse_since, conflicts_with_all = ["session", "incident"])]
+    since: Option<Timestamp>,
+}
+
+#[derive(Args, Clone, Debug)]
+struct PruneArgs {
+    /// Only sessions that ended before then: 90d, 24h, or a time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_since)]
+    older_than: Timestamp,
+    /// Says what would be removed, and removes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The key that signs the trail.
+    #[arg(long, env = "OPERATOR_SIGNING_KEY", value_name = "FILE", required_unless_present = "dry_run")]
+    signing_key: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+struct KeyArgs {
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value_t = KeyFormat::Pem)]
+    output: KeyFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KeyFormat {
+    Pem,
+    Hex,
+    Json,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -125,6 +204,15 @@ pub enum AuditCliError {
     /// There is no such session or Incident.
     #[error("{0}")]
     NotFound(String),
+    /// A file that was named cannot be used.
+    #[error("{0}")]
+    File(String),
+    /// Something does not hold.
+    #[error("the trail does not hold: {0}")]
+    NotVerified(String),
+    /// The database that is to be pruned.
+    #[error(transparent)]
+    Database(#[from] MigrateError),
     /// Standard output could not be written.
     #[error("the output could not be written")]
     Output(#[source] std::io::Error),
@@ -139,6 +227,9 @@ impl AuditCliError {
             Self::NoCluster(_) => "audit_no_cluster",
             Self::Audit(error) => error.category(),
             Self::NotFound(_) => "audit_not_found",
+            Self::File(_) => "audit_file",
+            Self::NotVerified(_) => "audit_not_verified",
+            Self::Database(error) => error.category(),
             Self::Output(_) => "audit_output",
         }
     }
@@ -149,15 +240,32 @@ impl AuditCliError {
 /// # Errors
 /// [`AuditCliError`]; the caller prints it and exits with 1.
 pub async fn run(args: AuditArgs) -> Result<(), AuditCliError> {
-    let source = source::open(&args.source).await?;
-    let done = match args.command {
-        Command::List(list) => list::run(&source, list).await,
-        Command::Show(show) => show::run(&source, &show).await,
-        Command::Follow(follow) => follow::run(&source, &follow).await,
-    };
-    match done {
+    match done(args).await {
         Err(AuditCliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
+    }
+}
+
+async fn done(args: AuditArgs) -> Result<(), AuditCliError> {
+    let open = async || source::open(&args.source).await;
+    match args.command {
+        Command::List(list) => list::run(&open().await?, list).await,
+        Command::Show(show) => show::run(&open().await?, &show).await,
+        Command::Follow(follow) => follow::run(&open().await?, &follow).await,
+        Command::Verify(verify) if verify.file.is_some() => verify::run(None, &verify).await,
+        Command::Verify(verify) => verify::run(Some(&open().await?), &verify).await,
+        Command::Export(export) => export::run(&open().await?, &export).await,
+        Command::Prune(prune) => prune::run(&args.source, &prune).await,
+        Command::Key(key) => key::run(&open().await?, &key).await,
+    }
+}
+
+impl From<ExportError> for AuditCliError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Audit(error) => Self::Audit(error),
+            ExportError::Write(error) => Self::Output(error),
+        }
     }
 }
 
@@ -192,6 +300,15 @@ mod tests {
             "audit show 2026-01-28T20-54-48-3a029c12 -o markdown --full",
             "audit show redis-readonly -n demo --database-url postgres://u:p@h/d",
             "audit follow demo/redis-readonly --audit-url http://localhost:8081",
+            "audit verify",
+            "audit verify all --public-key key.pem --public-key other.pem -o json",
+            "audit verify demo/redis-readonly 2026-01-28T20-54-48-3a029c12 --incidents incidents.json",
+            "audit verify --file trail.jsonl",
+            "audit export --since 7d",
+            "audit export --incident a --session 2026-01-28T20-54-48-3a029c12",
+            "audit prune --older-than 90d --dry-run",
+            "audit prune --older-than 90d --signing-key signing.key",
+            "audit key -o hex",
         ] {
             let parsed = Program::try_parse_from(line.split(' '));
             assert!(parsed.is_ok_and(|program| format!("{:?}", program.audit).contains("command")), "{line}");
@@ -202,6 +319,9 @@ mod tests {
             "audit list --since yesterday",
             "audit list --limit 0",
             "audit show",
+            "audit verify x --file trail.jsonl",
+            "audit prune",
+            "audit prune --older-than 90d",
         ] {
             assert!(Program::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -71,6 +71,10 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_INSTALLATION", default_value = "operator", value_name = "NAME")]
     pub installation: String,
 
+    /// The key that signs the trail. `operator migrate` makes it.
+    #[arg(long, env = "OPERATOR_SIGNING_KEY", value_name = "FILE")]
+    pub signing_key: PathBuf,
+
     /// The configuration file: budgets, prices, agent images, tenants.
     #[arg(long, env = "OPERATOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

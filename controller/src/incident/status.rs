@@ -2,7 +2,7 @@
 //! server-side apply deletes what its manager owned and leaves out.
 
 use crds::condition::{ConditionStatus, set_condition};
-use crds::incident::{RecentEntry, Tokens};
+use crds::incident::{AuditHead, RecentEntry, Tokens};
 use crds::{Incident, IncidentPhase, IncidentStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -134,6 +134,14 @@ impl StatusBuilder {
         });
         status.cost =
             Some(if progress.cost_known || progress.turns == 0 { progress.cost.to_string() } else { "unknown".into() });
+        if let Some((seq, hash)) = view.head.entry {
+            status.audit = Some(AuditHead {
+                seq,
+                hash: hash.to_string(),
+                link: view.head.link.map(|link| link.n),
+                link_hash: view.head.link.map(|link| link.hash.to_string()),
+            });
+        }
         if !progress.recent.is_empty() {
             let line = |line: &crate::agent::ProgressLine| RecentEntry {
                 seq: line.seq,

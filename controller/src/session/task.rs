@@ -22,6 +22,7 @@ use super::view::End;
 use super::{SessionId, SessionView};
 use crate::agent::{self, AgentDeps, IncidentBrief, Progress, SessionEnd, SessionInput, SubjectBrief, Summariser};
 use crate::audit::entry::ChangeOrigin;
+use crate::audit::recorder::Head;
 use crate::audit::{AuditError, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
 use crate::incident::validate::Accepted;
@@ -203,6 +204,7 @@ pub(super) fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
         view.id = Some(record.new.id.clone());
         view.model.clone_from(&record.new.model);
         view.started_at = Some(record.new.started_at);
+        view.head.entry = record.last_hash.map(|hash| (record.state.last_seq, hash)).filter(|(seq, _)| *seq > 0);
         view.progress = Progress {
             turns: record.state.turns,
             commands: record.state.commands,
@@ -279,16 +281,22 @@ impl<'a> Bench<'a> {
 
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
-        let Self { context, record, seat, progress, .. } = &self;
+        let Self { context, record, seat, recorder, progress, .. } = &self;
         let mirror =
-            tokio::spawn(mirror((*context).clone(), (*record).clone(), progress.subscribe(), seat.view.clone()));
+            tokio::spawn(mirror(
+                (*context).clone(),
+                (*record).clone(),
+                progress.subscribe(),
+                recorder.head(),
+                seat.view.clone(),
+            ));
         // A task that is dropped (shutdown) must not leave its mirror behind.
         let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
         let end = agent.await;
         drop(mirror);
         let end = End::of(&end, Timestamp::now());
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
-        seat.view.send_modify(|view| view.progress = progress.clone());
+        seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), *recorder.head().borrow()));
         finish(context, record, &progress, &end).await;
         end
     }
@@ -350,6 +358,7 @@ async fn mirror(
     context: Arc<Context>,
     record: SessionRecord,
     mut progress: watch::Receiver<Progress>,
+    head: watch::Receiver<Head>,
     view: watch::Sender<SessionView>,
 ) {
     let mut pace = tokio::time::interval(ROW_PACE);
@@ -362,7 +371,9 @@ async fn mirror(
                     return;
                 }
                 let now = progress.borrow_and_update().clone();
-                view.send_modify(|view| view.progress = now);
+                // The trail is ahead of the progress, which tells of what stands there.
+                let head = *head.borrow();
+                view.send_modify(|view| (view.progress, view.head) = (now, head));
                 stale = true;
             }
             _ = pace.tick(), if stale => {

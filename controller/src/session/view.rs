@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::agent::{Progress, SessionEnd};
 use crate::audit::SessionRecord;
+use crate::audit::recorder::Head;
 use crate::session::SessionId;
 
 /// A session as reconcile sees it.
@@ -21,6 +22,8 @@ pub struct SessionView {
     pub sandbox_trouble: Option<(&'static str, String)>,
     /// How far it is.
     pub progress: Progress,
+    /// The end of its trail.
+    pub head: Head,
     /// How it ended.
     pub end: Option<End>,
 }

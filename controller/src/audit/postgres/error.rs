@@ -14,6 +14,11 @@ const NOT_FOUND: &str = "OP002";
 /// Raised by `fence`: the writer does not lead.
 const FENCED: &str = "OP005";
 
+/// Raised by `append_link`: another link came first.
+const STALE: &str = "OP006";
+/// Raised by all that sign: another key counts.
+const OTHER_KEY: &str = "OP007";
+
 /// What was being done, so that an error can name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
@@ -48,6 +53,8 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
         (OUT_OF_SEQUENCE, Doing::Appending(session, seq)) => {
             AuditError::OutOfSequence { session: session.clone(), seq, found: message.to_owned() }
         }
+        (STALE, _) => AuditError::Unavailable { reason: format!("others append to the installation's chain: {message}") },
+        (OTHER_KEY, _) => AuditError::Unavailable { reason: format!("the signing key was changed: {message} counts") },
         (FENCED, _) => AuditError::Fenced(message.to_owned()),
         (NOT_FOUND, _) => AuditError::NotFound(message.to_owned()),
         ("42P01" | "42883" | "42703" | "3F000", _) => AuditError::Schema(format!(
@@ -56,6 +63,16 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
         (code, _) if passes(code) => AuditError::Unavailable { reason: format!("{message} ({code})") },
         (code, _) => AuditError::Refused(format!("{message} ({code})")),
     }
+}
+
+/// The SQLSTATE with which a call was refused.
+pub(super) fn code_of<T>(answer: &Result<Result<T, Error>, tokio::time::error::Elapsed>) -> Option<String> {
+    answer.as_ref().ok()?.as_ref().err().and_then(code_of_error)
+}
+
+/// The same, of an error.
+pub(super) fn code_of_error(error: &Error) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
 /// Whether a SQLSTATE stands for a condition that somebody mends at the database while we wait.

@@ -4,6 +4,8 @@ DECLARE
     v_controller text := current_setting('operator.controller');
     v_reader     text := current_setting('operator.reader');
     v_password   text := current_setting('operator.password');
+    v_pruner     text := current_setting('operator.pruner');
+    v_prune_word text := current_setting('operator.pruner_password');
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = v_controller) THEN
         EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT', v_controller);
@@ -14,22 +16,33 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = v_reader) THEN
         EXECUTE format('CREATE ROLE %I NOLOGIN', v_reader);
     END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = v_pruner) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT', v_pruner);
+    END IF;
+    IF v_prune_word <> '' THEN
+        EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', v_pruner, v_prune_word);
+    END IF;
 
     -- Whatever an earlier version or a helping hand gave it, it goes first.
-    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I, %I', v_controller, v_reader);
-    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM %I, %I', v_controller, v_reader);
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I, %I, %I', v_controller, v_reader, v_pruner);
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM %I, %I, %I', v_controller, v_reader, v_pruner);
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I, %I', current_database(), v_controller, v_reader);
-    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', v_controller, v_reader);
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I, %I, %I', current_database(), v_controller, v_reader, v_pruner);
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I, %I', v_controller, v_reader, v_pruner);
     EXECUTE format('GRANT SELECT ON installation, lease, sessions, entries, summaries, _sqlx_migrations TO %I, %I',
                    v_controller, v_reader);
+    EXECUTE format('GRANT SELECT ON links, keys, head, tombstones TO %I, %I', v_controller, v_reader);
     EXECUTE format('GRANT EXECUTE ON FUNCTION
             acquire_lease(text, interval), renew_lease(text, bigint, interval), release_lease(text, bigint),
             cut_stuck_writers(interval),
-            append_entry(text, bigint, bytea, bigint),
+            append_entry(text, bigint, bytea, bytea, bytea, text, bigint),
+            seal_session(text, bigint, bytea, bytea, bytea, bigint, bytea, bytea, bytea, text, bigint),
             add_summary(text, bigint, text, bigint),
-            begin_session(text, text, text, text, bigint, text, text, text, text, timestamptz, bigint),
+            begin_session(text, text, text, text, bigint, text, text, text, text, timestamptz,
+                          bigint, bytea, bytea, bytea, text, bigint),
             update_session(text, text, bigint, bigint, bigint, bigint, bigint, text, text, text, timestamptz, bigint)
         TO %I', v_controller);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION prune_sessions(timestamptz, bigint, bigint, bytea, bytea, bytea, text) TO %I',
+                   v_pruner);
 END
 $$;

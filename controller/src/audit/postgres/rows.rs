@@ -4,6 +4,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Row as _};
 
+use crate::audit::proof::Hash;
 use crate::audit::{NewSession, SessionRecord, SessionState};
 use crate::money::NanoDollars;
 use crate::session::SessionId;
@@ -13,8 +14,9 @@ pub(super) const SELECT_SESSIONS: &str = "SELECT s.id, s.incident_uid, s.inciden
     s.incident_name, s.attempt, s.subject, s.model, s.title, s.severity, s.started_at, s.phase, \
     s.turns, s.commands, s.input_tokens, s.output_tokens, s.cost_nanodollars, s.root_cause, \
     s.summary, s.reason, s.ended_at, \
-    coalesce((SELECT max(e.seq) FROM entries e WHERE e.session_id = s.id), 0) AS last_seq \
-    FROM sessions s";
+    coalesce(l.seq, 0) AS last_seq, coalesce(l.hash, s.anchor) AS last_hash \
+    FROM sessions s LEFT JOIN LATERAL (SELECT e.seq, e.hash FROM entries e WHERE e.session_id = s.id \
+    ORDER BY e.seq DESC LIMIT 1) AS l ON true";
 
 /// A session's row.
 pub(super) struct SessionRow(SessionRecord);
@@ -28,6 +30,7 @@ impl SessionRow {
 impl FromRow<'_, PgRow> for SessionRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let time = |name| row.try_get::<jiff_sqlx::Timestamp, _>(name).map(jiff_sqlx::Timestamp::to_jiff);
+        let last_hash: Option<Vec<u8>> = row.try_get("last_hash")?;
         let ended_at = row.try_get::<Option<jiff_sqlx::Timestamp>, _>("ended_at")?;
         Ok(Self(SessionRecord {
             new: NewSession {
@@ -55,6 +58,7 @@ impl FromRow<'_, PgRow> for SessionRow {
                 reason: row.try_get("reason")?,
                 ended_at: ended_at.map(jiff_sqlx::Timestamp::to_jiff),
             },
+            last_hash: last_hash.as_deref().and_then(Hash::from_slice),
         }))
     }
 }

@@ -7,6 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::connection;
 use crate::audit::AuditError;
+use crate::audit::proof::vault::VaultError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -36,6 +37,25 @@ pub enum MigrateError {
     /// The roles could not be set up.
     #[error("the roles could not be set up")]
     Roles(#[source] sqlx::Error),
+    /// The signing key could not be made part of the trail.
+    #[error("the signing key could not be made part of the trail")]
+    Keys(#[source] sqlx::Error),
+    /// The trail's key is gone.
+    #[error(
+        "the trail is signed with the key {id}, and it is not in {place}: restore it from a backup; if it is lost for good, --replace-lost-key begins anew with another one, which the trail says"
+    )]
+    LostKey {
+        /// The key's name.
+        id: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The private key cannot be read or kept.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The trail refused.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 impl MigrateError {
@@ -48,6 +68,10 @@ impl MigrateError {
             Self::Encoding(_) => "migrate_encoding",
             Self::Schema(_) => "migrate_schema",
             Self::Roles(_) => "migrate_roles",
+            Self::Keys(_) => "migrate_keys",
+            Self::LostKey { .. } => "migrate_lost_key",
+            Self::Vault(error) => error.category(),
+            Self::Audit(error) => error.category(),
         }
     }
 }
@@ -62,6 +86,10 @@ pub struct Roles {
     pub controller_password: Option<secrecy::SecretString>,
     /// A role for people, to be granted: reads.
     pub reader: String,
+    /// The role that prunes, and can do nothing else.
+    pub pruner: String,
+    /// Its password, as the controller's.
+    pub pruner_password: Option<secrecy::SecretString>,
 }
 
 impl Default for Roles {
@@ -70,6 +98,8 @@ impl Default for Roles {
             controller: "operator_controller".to_owned(),
             controller_password: None,
             reader: "operator_reader".to_owned(),
+            pruner: "operator_pruner".to_owned(),
+            pruner_password: None,
         }
     }
 }
@@ -100,6 +130,7 @@ pub async fn migrate(
 ) -> Result<Migration, MigrateError> {
     check_name(&roles.controller).map_err(MigrateError::Setting)?;
     check_name(&roles.reader).map_err(MigrateError::Setting)?;
+    check_name(&roles.pruner).map_err(MigrateError::Setting)?;
     // Migrations and their lock may take their time: no limit of a statement here.
     let options =
         connection::options(url, Duration::from_mins(10)).map_err(|e| MigrateError::Setting(e.to_string()))?;
@@ -154,14 +185,20 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// neither.
 async fn grant(database: &mut PgConnection, roles: &Roles) -> Result<(), sqlx::Error> {
     use secrecy::ExposeSecret as _;
+    let password = |password: Option<&secrecy::SecretString>| {
+        password.map(|password| password.expose_secret().to_owned()).unwrap_or_default()
+    };
     let mut transaction = database.begin().await?;
     sqlx::query(
         "SELECT set_config('operator.controller', $1, true), set_config('operator.password', $2, true), \
-                set_config('operator.reader', $3, true), pg_advisory_xact_lock(hashtextextended('operator.roles', 0))",
+                set_config('operator.reader', $3, true), set_config('operator.pruner', $4, true), \
+                set_config('operator.pruner_password', $5, true), pg_advisory_xact_lock(hashtextextended('operator.roles', 0))",
     )
     .bind(&roles.controller)
-    .bind(roles.controller_password.as_ref().map(|p| p.expose_secret().to_owned()).unwrap_or_default())
+    .bind(password(roles.controller_password.as_ref()))
     .bind(&roles.reader)
+    .bind(&roles.pruner)
+    .bind(password(roles.pruner_password.as_ref()))
     .execute(&mut *transaction)
     .await?;
     sqlx::raw_sql(include_str!("roles.sql")).execute(&mut *transaction).await?;

@@ -44,6 +44,7 @@ pub fn record() -> SessionRecord {
             reason: Some("AgentConcluded".into()),
             ended_at: Some("2026-01-28T20:55:31.5Z".parse().unwrap()),
         },
+        last_hash: None,
     }
 }
 

@@ -43,6 +43,13 @@ pub struct SourceArgs {
     database_url: Option<SecretString>,
 }
 
+impl SourceArgs {
+    /// The database, if one was named.
+    pub(super) fn database(&self) -> Option<&str> {
+        self.database_url.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.is_empty())
+    }
+}
+
 /// An open way to the trail.
 pub(super) struct Source {
     pub(super) reader: Arc<dyn AuditReader>,
@@ -63,7 +70,7 @@ pub(super) async fn open(args: &SourceArgs) -> Result<Source, AuditCliError> {
         let reader = RemoteReader::connect(Transport::direct(url)?).await?;
         return Ok(Source { reader: Arc::new(reader), namespace, cluster: None });
     }
-    if let Some(url) = args.database_url.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.is_empty()) {
+    if let Some(url) = args.database() {
         let store = PostgresStore::connect(url)?;
         store.check_schema().await?;
         return Ok(Source { reader: Arc::new(store), namespace, cluster: None });
