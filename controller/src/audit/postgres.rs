@@ -31,6 +31,7 @@ use tokio::time::timeout_at;
 use super::proof::signer::{SignedEntry, Signer, sign_entry};
 use super::proof::{Hash, LinkHead};
 use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
+use crate::leader::Leadership;
 use crate::session::SessionId;
 use chain::{Act, Chain};
 use error::{Doing, time, without_nul};
@@ -56,6 +57,8 @@ pub struct PostgresStore {
     epoch: Option<i64>,
     signer: Option<Arc<Signer>>,
     chain: Chain,
+    /// Ended when a write of this epoch is refused for ever.
+    leadership: Option<Leadership>,
 }
 
 impl PostgresStore {
@@ -77,13 +80,29 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended, epoch: None, signer: None, chain: Chain::new() })
+        Ok(Self {
+            pool,
+            limit,
+            place,
+            appended,
+            epoch: None,
+            signer: None,
+            chain: Chain::new(),
+            leadership: None,
+        })
+    }
+
+    /// The same store, whose writes carry the epoch of this leadership. The first of them that is
+    /// refused because another one leads ends it; so does a schema that was changed under it.
+    #[must_use]
+    pub fn led_by(&self, leadership: &Leadership) -> Self {
+        Self { epoch: Some(leadership.number()), leadership: Some(leadership.clone()), ..self.clone() }
     }
 
     /// The same store, whose writes carry this epoch of the lease. One without an epoch only reads.
     #[must_use]
     pub fn fenced(&self, epoch: i64) -> Self {
-        Self { epoch: Some(epoch), ..self.clone() }
+        Self { epoch: Some(epoch), leadership: None, ..self.clone() }
     }
 
     fn epoch(&self) -> Result<i64, AuditError> {
