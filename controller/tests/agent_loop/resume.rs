@@ -193,7 +193,12 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_the_model_says_and_whenever_controllers_die(script in steps(), moments in moments()) {
+    fn whatever_the_model_says_and_whenever_controllers_die(mut script in steps(), moments in moments()) {
+        // Entry 1 stands in every course; which later ones do depends on how often it was resumed.
+        let mut last = conclusion();
+        last["evidence"] = json!([1]);
+        script.pop();
+        script.push(calls(&[("end", "conclude", last)]));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (expected, _) = without_crash(&script, |_| {}).await;
