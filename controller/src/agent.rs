@@ -16,6 +16,8 @@ mod driver;
 pub mod end;
 mod execute;
 pub mod input;
+pub mod notes;
+pub mod orders;
 pub mod present;
 pub mod progress;
 pub mod prompt;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::Budgets;
 pub use end::{Findings, SessionEnd};
+pub use orders::{Aftermath, Brake, Orders, StillRuns};
 pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
 pub use progress::{Progress, ProgressLine, RunningCommand};
 pub use sandboxes::SandboxSource;
@@ -54,6 +57,8 @@ pub struct AgentDeps {
     pub sandbox: Arc<dyn SandboxSource>,
     /// Where the session's progress goes.
     pub progress: watch::Sender<Progress>,
+    /// What people order meanwhile.
+    pub orders: Orders,
 }
 
 /// Runs a session from its first entry to its last.

@@ -37,6 +37,7 @@ pub use postgres::PostgresStore;
 pub use reader::{AuditReader, Followed, SessionFilter, StoredEntry};
 pub use recorder::{RecordError, Recorder};
 
+use crate::halt::Halt;
 use crate::session::SessionId;
 
 /// Why the trail could not be written or read.
@@ -186,4 +187,10 @@ pub trait AuditStore: Send + Sync + 'static {
 
     /// The entries after number `after`, in order, at most `limit`, with their summaries.
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError>;
+
+    /// The last `limit` entries of these kinds, in order, without their summaries.
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError>;
+
+    /// Keeps when the whole installation was halted and released, by whom and why. The same again is kept once.
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError>;
 }

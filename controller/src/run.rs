@@ -4,7 +4,7 @@
 //! that is wrong ends it with one sentence. SIGTERM stops the controllers first, then leaves running
 //! sessions where they stand: their rows and containers are there for the next controller.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crds::{Incident, Subject};
@@ -20,13 +20,17 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::chain;
 use crate::events::Events;
+use crate::halt;
 use crate::http::{self, Readiness};
+use crate::incident::places::Places;
+use crate::incident::retire;
 use crate::incident::validate::Defaults;
 use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
+use crate::session::dispatch::{self, Dispatch};
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
 
@@ -45,7 +49,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), stop.clone()));
 
     let started = tokio::select! {
-        started = start(&args, config, &readiness, metrics) => Some(started?),
+        started = start(&args, config, &readiness, metrics, &stop) => Some(started?),
         () = stop.cancelled() => None,
     };
     if let Some(started) = started {
@@ -72,6 +76,7 @@ async fn start(
     config: Config,
     readiness: &Readiness,
     metrics: Arc<Metrics>,
+    stop: &CancellationToken,
 ) -> Result<Started, String> {
     use secrecy::ExposeSecret;
     let store = PostgresStore::connect(args.database_url.expose_secret())
@@ -92,6 +97,8 @@ async fn start(
     metrics.installation.get_or_create(&Installation { name: installation.clone() }).set(1);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
 
+    let namespace = args.operator_namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
+    let halt = halt::watch::follow(client.clone(), &namespace, &args.installation, readiness, stop.clone()).await;
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
     let (subjects_changed, subjects_wanted) = mpsc::unbounded_channel();
@@ -101,7 +108,11 @@ async fn start(
         incidents: scopes.incidents(),
         subjects: scopes.subjects(),
         subjects_changed,
+        subjects_seen: Mutex::default(),
         engine,
+        dispatch: Dispatch::default(),
+        places: Places::default(),
+        halt,
         audit: store.clone(),
         sandboxes: Arc::new(sandboxes.clone()),
         model: Arc::new(model),
@@ -180,6 +191,9 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));
     running.spawn(sweep::run(context.clone(), stop.clone()));
+    running.spawn(dispatch::run(context.clone(), stop.clone()));
+    running.spawn(retire::run(context.clone(), stop.clone()));
+    running.spawn(halt::watch::tell(context.clone(), stop.clone()));
     // Our containers leave the networks of a project that goes, so that it can go.
     let gone = stop.clone();
     running.spawn(async move {

@@ -222,9 +222,9 @@ impl Session {
                 let entry =
                     ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details: Value::Null };
                 match self.write_last(EntryBody::Control(entry), LAST_WORDS).await {
-                    Ok(_) => SessionEnd::Cancelled { message },
+                    Ok(_) => SessionEnd::Cancelled { message, findings: None },
                     Err(error) => {
-                        SessionEnd::Cancelled { message: format!("{message}; the trail could not be closed: {error}") }
+                        SessionEnd::Cancelled { message: format!("{message}; the trail could not be closed: {error}"), findings: None }
                     }
                 }
             }

@@ -33,6 +33,8 @@ pub enum SessionEnd {
     Cancelled {
         /// In a sentence.
         message: String,
+        /// What was found and done by then.
+        findings: Option<Findings>,
     },
 }
 
@@ -89,7 +91,7 @@ impl SessionEnd {
     pub fn message(&self) -> &str {
         match self {
             Self::Concluded(conclusion) => &conclusion.summary,
-            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message } => message,
+            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message, .. } => message,
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Progress {
     pub cost: NanoDollars,
     /// Whether the model has a price.
     pub cost_known: bool,
+    /// How many of the Incident's notes the agent was told.
+    #[serde(default)]
+    pub notes: i64,
     /// Number of the last entry.
     pub last_seq: i64,
     /// The last dozen entries.
@@ -40,6 +43,9 @@ pub struct Progress {
     /// What it waits for, if for something unusual, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// Why it stands still, while the whole installation is halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
     /// The command that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<RunningCommand>,
@@ -76,6 +82,9 @@ impl Progress {
     pub fn saw(&mut self, seq: i64, at: Timestamp, body: &EntryBody) {
         // A change's entry can be seen before or after its neighbours.
         self.last_seq = self.last_seq.max(seq);
+        if let EntryBody::Note(note) = body {
+            self.notes = self.notes.max(note.number);
+        }
         // The verbatim message is not for people: its words and calls have entries of their own.
         if body.kind() == EntryKind::Turn {
             return;
@@ -105,7 +114,8 @@ fn line_of(body: &EntryBody) -> String {
         EntryBody::Change(ChangeEntry::Completed(done)) => {
             format!("change {}: {}", done.change, outcome_of(&done.result.outcome))
         }
-        EntryBody::Turn(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+        EntryBody::Note(note) => printable(&format!("{}: {}", note.author(), note.text)),
+        EntryBody::Turn(_) | EntryBody::Verification(_) => String::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::present::Cut;
-use super::{Budgets, DockerAccess, SessionInput};
+use super::{Budgets, DockerAccess, SessionInput, notes};
 
 /// The system prompt.
 #[must_use]
@@ -14,6 +14,7 @@ pub fn system(input: &SessionInput, cut: Cut) -> String {
     text.push_str(&place(input));
     text.push_str(&limits(&input.budgets, cut));
     text.push_str(RULES);
+    text.push_str(notes::RULE);
     if let Some(addition) = input.system_addition.as_deref().map(str::trim).filter(|addition| !addition.is_empty()) {
         let _ = write!(text, "\n# From the people who run this system\n{addition}\n");
     }
@@ -133,7 +134,14 @@ pub fn first_message(input: &SessionInput) -> String {
     if let Some(description) = &subject.description {
         let _ = writeln!(text, "{}", description.trim());
     }
-    let _ = write!(text, "It runs at: {}\n\nFind out what is wrong and repair it.", subject.location);
+    let _ = writeln!(text, "It runs at: {}", subject.location);
+    if let Some(earlier) = &input.earlier {
+        let _ = write!(text, "\n{earlier}");
+    }
+    for note in &incident.notes {
+        let _ = write!(text, "\n{}\n", notes::told(note));
+    }
+    text.push_str("\nFind out what is wrong and repair it.");
     text
 }
 
@@ -186,7 +194,9 @@ mod tests {
                 severity: "critical".to_owned(),
                 evidence: json!({"rate": 0}),
                 attempt: 1,
+                notes: Vec::new(),
             },
+            earlier: None,
             subject: SubjectBrief {
                 name: "ratelimiter".to_owned(),
                 description: None,
@@ -225,5 +235,15 @@ mod tests {
         for part in ["Every check fails", "critical", "Since 10:00.", "\"rate\": 0", "attempt 1"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        let mut again = input();
+        again.earlier = Some("Earlier attempts".to_owned());
+        again.incident.notes = vec![crate::audit::entry::NoteEntry {
+            number: 1,
+            author: None,
+            text: "Look at the disk.".to_owned(),
+            at: None,
+        }];
+        let text = first_message(&again);
+        assert!(text.contains("Earlier attempts") && text.contains("| Look at the disk.\n[end of note 1]"), "{text}");
     }
 }

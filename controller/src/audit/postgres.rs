@@ -23,7 +23,8 @@ use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio::time::timeout_at;
 
-use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
+use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
+use crate::halt::Halt;
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
@@ -234,5 +235,30 @@ impl AuditStore for PostgresStore {
         let answer = timeout_at(until, query).await;
         let rows = connection.settle(answer, Doing::Asking)?;
         rows.into_iter().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        let mut connection = self.connection().await?;
+        let until = connection.until;
+        let query = rows::select_last_of(session, kinds, limit).fetch_all(&mut *connection);
+        let answer = timeout_at(until, query).await;
+        let rows = connection.settle(answer, Doing::Asking)?;
+        rows.into_iter().rev().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
+        let mut connection = self.connection().await?;
+        let until = connection.until;
+        let query = sqlx::query("SELECT record_halt($1, $2, $3, $4, $5)")
+            .bind(halt.is_some())
+            .bind(halt.and_then(|halt| halt.by.as_deref()).map(without_nul))
+            .bind(halt.and_then(|halt| halt.reason.as_deref()).map(without_nul))
+            .bind(halt.and_then(|halt| halt.since).map(time))
+            .bind(epoch)
+            .execute(&mut *connection);
+        let answer = timeout_at(until, query).await;
+        connection.settle(answer, Doing::Asking)?;
+        Ok(())
     }
 }

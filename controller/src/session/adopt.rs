@@ -40,7 +40,7 @@ async fn find(audit: &dyn AuditStore, uid: &str, attempt: i64, seat: &Seat) -> R
                  here and its trail is not sealed: {}",
                 crate::error::chain(&error)
             );
-            return Err(End::of(&SessionEnd::Cancelled { message }, Timestamp::now()));
+            return Err(End::of(&SessionEnd::Cancelled { message, findings: None }, Timestamp::now()));
         }
         tokio::select! {
             () = seat.cancel.cancelled() => {}
@@ -59,12 +59,13 @@ mod tests {
     use super::*;
     use crate::audit::NewSession;
     use crate::audit::fake::FakeStore;
+    use crate::session::engine::Room;
     use crate::session::{Engine, SessionId, SessionKey};
 
     fn seat() -> (Arc<Engine>, SessionKey, Seat) {
         let (engine, _) = Engine::new(1);
         let key = SessionKey { uid: "uid".into(), attempt: 1 };
-        let seat = engine.reserve(&key, "ns/s", ObjectRef::<Incident>::new("i").within("ns"), true).unwrap();
+        let seat = engine.reserve(&key, "ns/s", ObjectRef::<Incident>::new("i").within("ns"), Room::Standing).unwrap();
         (engine, key, seat)
     }
 

@@ -1,16 +1,19 @@
 //! A session's changes of its subject, on record in its trail.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use super::execs::Changes;
 use crate::agent::{Progress, Trail};
 use crate::audit::entry::{Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange};
 use crate::audit::{AuditStore, Entry, EntryBody};
+use crate::halt::Halt;
 use crate::sandbox::Ledger;
 use crate::session::SessionId;
 
@@ -20,25 +23,64 @@ const BEGIN: Duration = Duration::from_secs(25);
 /// How long what came of a change waits for the audit store before the gateway is left to say it again.
 const COMPLETE: Duration = Duration::from_mins(1);
 
-/// Writes changes as entries of one session.
+/// Writes changes as entries of one session, as long as there may be any.
 pub struct SessionLedger {
     trail: Arc<dyn Trail>,
     progress: watch::Sender<Progress>,
+    gate: Gate,
+    changes: Mutex<Changes>,
+}
+
+/// What closes a ledger for new changes, in the moment in which it happens.
+#[derive(Clone)]
+pub struct Gate {
+    /// The session is cancelled.
+    pub cancel: CancellationToken,
+    /// The installation is halted.
+    pub halt: watch::Receiver<Option<Halt>>,
+}
+
+impl Gate {
+    fn check(&self) -> Result<(), String> {
+        if self.cancel.is_cancelled() {
+            return Err("the session is cancelled: nothing is changed any more".into());
+        }
+        match &*self.halt.borrow() {
+            Some(halt) => Err(format!("{}; nothing is changed until that ends", halt.sentence())),
+            None => Ok(()),
+        }
+    }
 }
 
 impl SessionLedger {
     /// The ledger of the session that `trail` writes.
     #[must_use]
-    pub fn new(trail: Arc<dyn Trail>, progress: watch::Sender<Progress>) -> Self {
-        Self { trail, progress }
+    pub fn new(trail: Arc<dyn Trail>, progress: watch::Sender<Progress>, gate: Gate) -> Self {
+        Self { trail, progress, gate, changes: Mutex::default() }
+    }
+
+    /// The session's changes so far.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.state().clone()
+    }
+
+    /// Takes into account what an earlier controller put on record.
+    pub fn recall(&self, seq: i64, entry: &ChangeEntry) {
+        self.state().take(seq, entry);
+    }
+
+    fn state(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
-        let body = EntryBody::Change(entry);
+        let body = EntryBody::Change(entry.clone());
         let recorded = tokio::time::timeout(patience, self.trail.record_within(body.clone(), patience)).await;
         let seq = recorded
-            .map_err(|_| format!("the audit store did not answer within {} s", patience.as_secs()))?
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| format!("audit unavailable: the store did not answer within {} s", patience.as_secs()))?
+            .map_err(|error| format!("audit unavailable: {error}"))?;
+        self.state().take(seq, &entry);
         self.progress.send_modify(|progress| progress.saw(seq, Timestamp::now(), &body));
         Ok(seq)
     }
@@ -47,6 +89,7 @@ impl SessionLedger {
 #[async_trait]
 impl Ledger for SessionLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
+        self.gate.check()?;
         self.write(ChangeEntry::Begun(change.clone()), BEGIN).await
     }
 

@@ -13,15 +13,18 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::brake::SessionBrake;
+use super::earlier;
 use super::engine::Seat;
-use super::ledger::{self, SessionLedger};
+use super::ledger::{self, Gate, SessionLedger};
 use super::view::End;
 use super::{SessionId, SessionView};
 use crate::agent::{
-    self, AgentDeps, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief, Summariser,
+    self, AgentDeps, IncidentBrief, Orders, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief, Summariser,
 };
-use crate::audit::entry::{ControlEntry, ControlEvent};
+use crate::audit::entry::{ControlEntry, ControlEvent, NoteEntry};
 use crate::audit::{AuditError, EntryBody, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
 use crate::incident::validate::Accepted;
@@ -96,7 +99,9 @@ impl Work {
                     severity: spec.severity.as_str().into(),
                     evidence,
                     attempt: spec.attempt,
+                    notes: NoteEntry::all(&spec.notes),
                 },
+                earlier: None,
                 subject: SubjectBrief {
                     name: spec.subject_ref.name.clone(),
                     description: Some(accepted.description.clone()).filter(|text| !text.is_empty()),
@@ -124,11 +129,18 @@ pub async fn run(context: Arc<Context>, mut work: Work, mut plan: SandboxPlan, s
     let end = match began {
         Err(end) => end,
         Ok(record) if record.new.id != work.new.id => take_over(&context, &record, view).await,
-        Ok(record) => {
-            plan.request.clone_from(&work.request);
-            work.input.subject.networks = plan.networks.iter().map(|network| network.name.clone()).collect();
-            work_on(&context, work.input, plan, &record, &seat).await
-        }
+        Ok(record) => match earlier(&context, &work.new, &seat).await {
+            Ok(earlier) => {
+                plan.request.clone_from(&work.request);
+                work.input.earlier = earlier;
+                work.input.subject.networks = plan.networks.iter().map(|network| network.name.clone()).collect();
+                work_on(&context, work.input, plan, &record, &seat).await
+            }
+            Err(end) => {
+                finish(&context, &record, &Progress::default(), &end).await;
+                end
+            }
+        },
     };
     drop(running);
     view.send_modify(|view| view.end = Some(end));
@@ -168,11 +180,40 @@ async fn begin(
         tokio::select! {
             () = cancel.cancelled() => {
                 let message = "cancelled before the session began: the audit store was not there";
-                return Err(End::of(&SessionEnd::Cancelled { message: message.into() }, Timestamp::now()));
+                return Err(End::of(&cancelled(message), Timestamp::now()));
             }
             () = wait(view, &error) => {}
         }
     }
+}
+
+/// What earlier attempts left, for the first message. It is waited for as the row is.
+async fn earlier(context: &Context, new: &NewSession, seat: &Seat) -> Result<Option<String>, End> {
+    loop {
+        let error = match earlier::told(&*context.audit, &new.incident_uid, new.attempt).await {
+            Ok(told) => {
+                seat.view.send_if_modified(|view| view.progress.waiting.take().is_some());
+                return Ok(told);
+            }
+            Err(error) if error.is_transient() => error,
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(session = %new.id, error, "what earlier attempts left cannot be read");
+                return Ok(Some(format!("There were earlier attempts on this incident; their trails cannot be read: {error}\n")));
+            }
+        };
+        tokio::select! {
+            () = seat.cancel.cancelled() => {
+                let message = "cancelled before the session began: the audit store was not there";
+                return Err(End::of(&cancelled(message), Timestamp::now()));
+            }
+            () = wait(&seat.view, &error) => {}
+        }
+    }
+}
+
+fn cancelled(message: &str) -> SessionEnd {
+    SessionEnd::Cancelled { message: message.to_owned(), findings: None }
 }
 
 pub(super) async fn wait(view: &watch::Sender<SessionView>, error: &AuditError) {
@@ -237,7 +278,14 @@ async fn work_on(
 ) -> End {
     let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
     let (progress, seen) = watch::channel(Progress { cost_known: input.pricing.known, ..Progress::default() });
-    let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone()));
+    let gate = Gate { cancel: seat.cancel.clone(), halt: context.halt.clone() };
+    let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), gate));
+    let brake = SessionBrake::new(context.sandboxes.clone(), record.new.id.clone(), ledger.clone());
+    // Whatever the loop waits for when it is cancelled, its container ends; with the task this ends, too.
+    let watched = [
+        AbortOnDropHandle::new(tokio::spawn(brake.clone().watch(seat.cancel.clone()))),
+        AbortOnDropHandle::new(tokio::spawn(brake.clone().follow(context.halt.clone()))),
+    ];
     let deps = AgentDeps {
         recorder: recorder.clone(),
         model: context.model.clone(),
@@ -248,12 +296,13 @@ async fn work_on(
         }),
         sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone(), ledger }),
         progress,
+        orders: Orders { notes: seat.notes.clone(), halt: context.halt.clone(), brake },
     };
     let mirror = tokio::spawn(mirror(context.clone(), record.clone(), seen.clone(), seat.view.clone()));
     // A task that is dropped (shutdown) must not leave its mirror behind.
-    let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
+    let mirror = AbortOnDropHandle::new(mirror);
     let end = agent::run(deps, input, seat.cancel.clone()).await;
-    drop(mirror);
+    drop((mirror, watched));
     let end = End::of(&end, Timestamp::now());
     let progress = Progress { waiting: None, command: None, ..seen.borrow().clone() };
     seat.view.send_modify(|view| view.progress = progress.clone());

@@ -84,6 +84,7 @@ impl Rig {
             }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
+            orders: controller::agent::orders::none(),
         };
         let work = agent::run(deps, self.input.clone(), self.cancel.clone());
         let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
@@ -140,7 +141,9 @@ fn input(session: &SessionId) -> SessionInput {
             severity: "critical".to_owned(),
             evidence: Value::Null,
             attempt: 1,
+            notes: Vec::new(),
         },
+        earlier: None,
         subject: SubjectBrief {
             name: "ratelimiter".to_owned(),
             description: None,
