@@ -193,4 +193,11 @@ pub trait AuditStore: Send + Sync + 'static {
 
     /// Keeps when the whole installation was halted and released, by whom and why. The same again is kept once.
     async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError>;
+
+    /// The entries after number `after`, whatever their kind, in order, at most `limit` and no more than about [`reader::MAX_PAGE_BYTES`] at once; an empty page is
+    /// the end.
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError>;
+
+    /// The sessions whose row says that they run, the newest first, at most [`reader::MAX_SESSIONS`].
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError>;
 }

@@ -1,6 +1,7 @@
 //! What the model is told before it begins.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -149,6 +150,20 @@ pub fn first_message(input: &SessionInput) -> String {
 pub(super) const NUDGE: &str = "You called no tool. If you are done, call `conclude` with what you found; otherwise go \
                                 on with `shell`. A second message without a tool call hands the incident to a person.";
 
+/// The answer to a conclusion that a person's words came before.
+pub(super) const NOTE_WAITS: &str = "a person wrote to you meanwhile; read the note that follows, act on it if need be, \
+                                     and call `conclude` again";
+
+/// After a halt of the whole installation.
+pub(super) fn released(lasted: Duration, why: &str) -> String {
+    format!(
+        "Operator stood still for {} s ({why}) and goes on now. A command that ran when that began was killed, and its \
+         result says so; what you left in the background stood still as well. People may have changed the system \
+         meanwhile: look before you go on.",
+        lasted.as_secs()
+    )
+}
+
 /// After a message that was cut before it did anything.
 pub(super) fn cut_off(max_tokens: u32) -> String {
     format!("Your message was cut off at {max_tokens} tokens before it called a tool. Go on, with a shorter message.")
@@ -169,10 +184,16 @@ pub(super) fn last_turn(budget: &str) -> String {
     )
 }
 
-/// After the container was lost.
-pub(super) const REPLACED: &str = "Your container was lost and is replaced by a fresh one: the files, background \
-                                   processes and settings that you left in the old one are gone. The system itself is \
-                                   not affected by that. Check what the interrupted command did before you repeat it.";
+/// After the container was lost; `interrupted` if a command may have run in it then.
+pub(super) fn replaced(interrupted: bool) -> String {
+    let mut text = "Your container was lost and is replaced by a fresh one: the files, background processes and \
+                    settings that you left in the old one are gone. The system itself is not affected by that."
+        .to_owned();
+    if interrupted {
+        text.push_str(" Check what the interrupted command did before you repeat it.");
+    }
+    text
+}
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +229,7 @@ mod tests {
             budgets: Budgets::default(),
             pricing: Pricing { known: true, price: Price::FREE },
             docker: DockerAccess::None,
+            sandbox: Value::Null,
             operator_version: "0.1.0".to_owned(),
         }
     }

@@ -298,6 +298,14 @@ impl AuditStore for FakeStore {
         }
         Ok(())
     }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
+    }
 }
 
 #[async_trait]

@@ -23,6 +23,7 @@ use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio::time::timeout_at;
 
+use super::reader::{AuditReader, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
 use crate::halt::Halt;
 use crate::session::SessionId;
@@ -260,5 +261,13 @@ impl AuditStore for PostgresStore {
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
         Ok(())
+    }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
     }
 }

@@ -44,6 +44,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
     let known = Known {
         validated: &validated,
         view: context.engine.view(&key),
+        expected: context.engine.is_expected(&key),
         earlier_runs: context.engine.cancel_others(&key.uid, Some(key.attempt)),
         blocked: context.engine.is_blocked(&key),
         halted: context.halted(),
@@ -72,7 +73,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             Ok(Action::requeue(Duration::from_millis(500)))
         }
         Plan::Adopt => {
-            take_up(incident, context, &key);
+            take_up(incident, context, &key, validated.as_ref().ok());
             Ok(Action::requeue(LOOK_AGAIN))
         }
         Plan::Start => match &validated {
@@ -142,14 +143,19 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
     sandbox.map_err(late)?.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
 }
 
-/// Takes over the session of an earlier controller.
-pub(super) fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey) {
+/// Goes on with the session of an earlier controller. One that was cancelled meanwhile ends, and does nothing before.
+fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey, accepted: Option<&Accepted>) {
     let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
-    if let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), Room::Standing) {
-        context.dispatch.stale();
-        context.engine.tell(key, &incident.spec.notes);
-        context.engine.spawn(key, adopt::adopt(context.clone(), key.uid.clone(), key.attempt, seat));
+    let object = ObjectRef::from_obj(incident);
+    let Some(seat) = context.engine.reserve(key, &subject, object, Room::Standing) else { return };
+    context.dispatch.stale();
+    context.engine.tell(key, &incident.spec.notes);
+    if incident.spec.cancel == Some(key.attempt) {
+        seat.cancel.cancel();
     }
+    let fallback = accepted.map(|accepted| Work::new(incident, accepted, context));
+    let incident = Arc::new(incident.clone());
+    context.engine.spawn(key, adopt::adopt(context.clone(), incident, key.attempt, fallback, seat));
 }
 
 /// Writes a status if it says something new, and the Events of what changed.

@@ -179,7 +179,13 @@ mod tests {
         let recorder = Arc::new(Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new()));
         let (cancel, halt) = (CancellationToken::new(), watch::Sender::new(None));
         let gate = Gate { cancel: cancel.clone(), halt: halt.subscribe() };
-        let ledger = Arc::new(SessionLedger::new(recorder, watch::Sender::new(Progress::default()), gate));
+        let ledger = Arc::new(SessionLedger::new(
+            recorder,
+            watch::Sender::new(Progress::default()),
+            gate,
+            std::collections::BTreeMap::new(),
+            crate::session::execs::Changes::default(),
+        ));
         let provider = FakeProvider::new(|_| CommandResult::exited(0, "", ""));
         let sandboxes = Arc::new(provider.clone());
         let brake = SessionBrake::new(sandboxes, new.id.clone(), ledger.clone());
@@ -194,6 +200,7 @@ mod tests {
             summary: format!("docker exec -d web {id}"),
             argv: Vec::new(),
             call: json!({"method": "POST", "path": format!("/v1.41/exec/{id}/start")}),
+            origin: None,
         }
     }
 

@@ -167,6 +167,7 @@ mod tests {
             summary: summary.into(),
             argv: Vec::new(),
             call: Value::Null,
+            origin: None,
         };
         EntryBody::Change(ChangeEntry::Begun(change))
     }

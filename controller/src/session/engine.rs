@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{SessionId, SessionView};
+use crate::audit::SessionRecord;
 use crate::audit::entry::NoteEntry;
 
 /// Names a session before it has a name.
@@ -24,6 +25,14 @@ pub struct SessionKey {
     pub uid: String,
     /// The attempt, from 1.
     pub attempt: i64,
+}
+
+impl SessionKey {
+    /// The key of a session's row.
+    #[must_use]
+    pub fn of(record: &SessionRecord) -> Self {
+        Self { uid: record.new.incident_uid.clone(), attempt: record.new.attempt }
+    }
 }
 
 /// A place that a session takes, from its reservation until it is forgotten.
@@ -41,6 +50,9 @@ pub struct Engine {
     places: Mutex<HashMap<SessionKey, Place>>,
     /// Incidents that could not start for a reason of their own: they hold up nobody until then.
     blocked: Mutex<HashMap<SessionKey, Instant>>,
+    /// Sessions of an earlier controller that the audit store says run, until they are taken up. They are there:
+    /// their Subject is busy, and their containers are not to be swept away.
+    expected: Mutex<HashMap<SessionKey, SessionRecord>>,
     changed: mpsc::UnboundedSender<ObjectRef<Incident>>,
     /// Dropped tasks leave their rows and containers for the next controller.
     abandon: CancellationToken,
@@ -78,6 +90,7 @@ impl Engine {
             limit,
             places: Mutex::default(),
             blocked: Mutex::default(),
+            expected: Mutex::default(),
             changed,
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -99,6 +112,42 @@ impl Engine {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn expecting(&self) -> MutexGuard<'_, HashMap<SessionKey, SessionRecord>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of the sessions that the audit store says run: those that have no place here are expected to be
+    /// taken up. Those that were expected and do not run any more are not.
+    pub fn expect(&self, running: &[SessionRecord]) {
+        let places = self.places();
+        let without = running.iter().filter(|record| !places.contains_key(&SessionKey::of(record)));
+        *self.expecting() = without.map(|record| (SessionKey::of(record), record.clone())).collect();
+    }
+
+    /// Whether the session of this key is expected to be taken up.
+    #[must_use]
+    pub fn is_expected(&self, key: &SessionKey) -> bool {
+        self.expecting().contains_key(key)
+    }
+
+    /// The sessions that are expected to be taken up.
+    #[must_use]
+    pub fn expected(&self) -> Vec<SessionRecord> {
+        self.expecting().values().cloned().collect()
+    }
+
+    /// `namespace/name` of a session's Subject.
+    #[must_use]
+    pub fn subject_of(record: &SessionRecord) -> String {
+        format!("{}/{}", record.new.incident_namespace, record.new.subject)
+    }
+
+    /// A session's Incident.
+    #[must_use]
+    pub fn incident_of(record: &SessionRecord) -> ObjectRef<Incident> {
+        ObjectRef::new(&record.new.incident_name).within(&record.new.incident_namespace)
+    }
+
     /// The session as it stands, if this controller has it.
     #[must_use]
     pub fn view(&self, key: &SessionKey) -> Option<SessionView> {
@@ -112,18 +161,23 @@ impl Engine {
         for place in self.places().values().filter(|place| place.view.borrow().end.is_none()) {
             *busy.entry(place.subject.clone()).or_default() += 1;
         }
+        for record in self.expecting().values() {
+            *busy.entry(Self::subject_of(record)).or_default() += 1;
+        }
         busy
     }
 
-    /// Sessions by name whose task has not ended.
+    /// Sessions by name whose task has not ended, or that are expected to be taken up.
     #[must_use]
     pub fn active(&self) -> HashSet<SessionId> {
         let places = self.places();
-        places
+        let active = places
             .values()
             .filter(|place| place.view.borrow().end.is_none())
-            .filter_map(|place| place.view.borrow().id.clone())
-            .collect()
+            .filter_map(|place| place.view.borrow().id.clone());
+        let mut active: HashSet<_> = active.collect();
+        active.extend(self.expecting().values().map(|record| record.new.id.clone()));
+        active
     }
 
     /// Whether a reservation is being made or a session runs whose row has no name yet.
@@ -139,12 +193,14 @@ impl Engine {
         if places.contains_key(key) {
             return None;
         }
+        let mut expected = self.expecting();
         if let Room::New { most } = room {
             let running = places.values().filter(|place| place.view.borrow().end.is_none());
+            let subjects = running.map(|place| place.subject.clone()).chain(expected.values().map(Self::subject_of));
             let (mut count, mut of_subject) = (0, 0);
-            for place in running {
+            for busy in subjects {
                 count += 1;
-                of_subject += usize::from(place.subject == subject);
+                of_subject += usize::from(busy == subject);
             }
             if of_subject >= most || count >= self.limit {
                 return None;
@@ -155,6 +211,7 @@ impl Engine {
         let cancel = CancellationToken::new();
         let place = Place { subject: subject.to_owned(), incident, view, notes, cancel: cancel.clone() };
         places.insert(key.clone(), place);
+        expected.remove(key);
         Some(Seat { view: sender, notes: heard, cancel })
     }
 

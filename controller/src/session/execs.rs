@@ -118,6 +118,7 @@ mod tests {
             summary: summary.into(),
             argv: Vec::new(),
             call: json!({"method": "POST", "path": path}),
+            origin: None,
         })
     }
 
