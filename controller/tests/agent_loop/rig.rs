@@ -111,6 +111,7 @@ impl Rig {
             }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
+            orders: controller::agent::orders::none(),
         };
         (deps, seen)
     }
@@ -164,7 +165,9 @@ fn input(session: &SessionId) -> SessionInput {
             severity: "critical".to_owned(),
             evidence: Value::Null,
             attempt: 1,
+            notes: Vec::new(),
         },
+        earlier: None,
         subject: SubjectBrief {
             name: "ratelimiter".to_owned(),
             description: None,
