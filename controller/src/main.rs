@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
-        Command::Wall(args) => cli::wall::run(&args),
+        Command::Wall(args) => cli::wall::run(args),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Crd(args) => cli::crd::run(&args),
