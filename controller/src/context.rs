@@ -103,7 +103,8 @@ impl Context {
             validate::image_fits(&incident, fit.project, &self.defaults).ok()?;
             let me = waiting(&incident, fit.most_sessions)?;
             let key = SessionKey { uid: me.uid.clone(), attempt: me.attempt };
-            let free = !self.engine.is_blocked(&key) && self.engine.view(&key).is_none() && !self.engine.is_expected(&key);
+            let free =
+                !self.engine.is_blocked(&key) && self.engine.view(&key).is_none() && !self.engine.is_expected(&key);
             free.then_some(me)
         };
         Line::new(self.waiting().filter_map(in_queue).collect(), &self.engine.busy(), self.engine.limit())

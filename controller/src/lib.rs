@@ -12,7 +12,7 @@
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
 //! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
 //!   between that container and the engine, [`wall`] what closes its networks;
-//! * [`printable`] makes lines for people of text that nobody vouches for;
+//! * [`printable`] makes lines for people of text that nobody vouches for, [`depth`] says how deep such JSON may be;
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
@@ -20,9 +20,10 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod depth;
 pub mod error;
 pub mod events;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzz;
 pub mod gateway;
 pub mod halt;

@@ -37,7 +37,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)));
+    controller::logging::start(matches!(
+        command,
+        Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)
+    ));
     // A command's privileges belong to a thread, and the runtime makes more of them.
     if let Command::Supervise(args) = &command
         && let Err(message) = cli::supervise::prepare(args)
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
-        Command::Wall(args) => cli::wall::run(&args),
+        Command::Wall(args) => cli::wall::run(args),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Halt(args) => runtime.block_on(cli::halt::halt(args)),

@@ -99,7 +99,11 @@ impl Default for Metrics {
         registry.register("sessions_running", "Sessions that run", metrics.sessions.clone());
         registry.register("incidents_waiting", "Incidents that wait for a session", metrics.waiting.clone());
         registry.register("halted", "1 while the installation is halted", metrics.halted.clone());
-        registry.register("incidents_retired", "Finished Incidents that were deleted, by the rule", metrics.retired.clone());
+        registry.register(
+            "incidents_retired",
+            "Finished Incidents that were deleted, by the rule",
+            metrics.retired.clone(),
+        );
         registry.register("sessions_ended", "Sessions that ended, by phase", metrics.ended.clone());
         registry.register("model_turns", "Model turns of sessions that ended", metrics.turns.clone());
         registry.register("commands", "Commands of sessions that ended", metrics.commands.clone());

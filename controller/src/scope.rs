@@ -34,6 +34,23 @@ const CONCURRENCY: u16 = 16;
 /// An event is held back this long, so that a burst becomes one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(5);
 
+/// A kind that is watched here.
+pub(crate) trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// The caches of all scopes as one.
 #[derive(Clone)]
 pub struct Stores<K>(Vec<Store<K>>)
@@ -126,16 +143,7 @@ impl Scopes {
     }
 }
 
-fn controller<K>(client: &Client, namespace: Option<&str>) -> Controller<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
+fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Controller<K> {
     let api: Api<DeserializeGuard<K>> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),

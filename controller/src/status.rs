@@ -179,7 +179,8 @@ mod tests {
         let mut pace = Pace::new(begin);
         let written = (0..100).filter(|i| pace.ask(&i.to_string(), Urgency::Progress, begin).is_ok()).count();
         assert_eq!(written, 20);
-        let mut waits: Vec<_> = (0..100).filter_map(|i| pace.ask(&format!("c{i}"), Urgency::Progress, begin).err()).collect();
+        let mut waits: Vec<_> =
+            (0..100).filter_map(|i| pace.ask(&format!("c{i}"), Urgency::Progress, begin).err()).collect();
         waits.dedup();
         assert_eq!(waits.len(), 100, "they come back one after another");
         let later = begin + Duration::from_millis(500);

@@ -6,7 +6,7 @@
 //! neither loses an outcome nor repeats a command.
 //!
 //! * [`protocol`]: what is said; [`frames`]: how;
-//! * `connection`: one stream; `attach`: the bridge to it;
+//! * `connection`: one stream; [`socket`]: where it comes in; `attach`: the bridge to it;
 //! * `registry`: the table of commands; `spool`: what of it stands on disk;
 //! * `process`: one command, with `spawn`, `kill` and `capture`;
 //! * `privileges`: what is given up before all that.
@@ -17,7 +17,6 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +29,7 @@ mod privileges;
 mod process;
 pub mod protocol;
 mod registry;
+pub mod socket;
 mod spawn;
 mod spool;
 
@@ -163,13 +163,5 @@ fn listen(config: &Config) -> io::Result<UnixListener> {
         DirBuilder::new().recursive(true).mode(0o711).create(dir)?;
         fs::set_permissions(dir, Permissions::from_mode(0o711))?;
     }
-    match fs::remove_file(&config.socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // The socket is nobody else's from its first moment; a mode set afterwards would come late.
-    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(&config.socket);
-    rustix::process::umask(before);
-    listener
+    socket::listen(&config.socket, 0o600)
 }

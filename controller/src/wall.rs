@@ -1,7 +1,7 @@
 //! The walls of the agent's container towards the network.
 //!
 //! They stand in the container's network namespace and are set from outside of it: a short-lived helper that may
-//! administer that namespace, and nothing else, runs `operator wall` there and is gone before the first command. A
+//! administer that namespace, and nothing else, runs `operator wall` there and is done before the first command. A
 //! command holds `NET_RAW` at most, so it can neither change a rule nor go round one.
 //!
 //! There are two of them, made of the same list of destinations. One filters what the kernel's own protocols send,
@@ -22,6 +22,9 @@ mod nft;
 mod ruleset;
 
 pub use nft::{WallError, apply};
+
+/// What `operator wall` says when the walls stand.
+pub const DONE: &str = "the walls stand";
 
 /// What the walls let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

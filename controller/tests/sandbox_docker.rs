@@ -196,7 +196,8 @@ async fn the_engine_ends_and_freezes_what_no_supervisor_would_find() {
     provider.kill(&request.session).await.unwrap();
     let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     // In a session of its own and without its marks: nothing inside finds it.
-    let hidden = "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
+    let hidden =
+        "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
     run(&sandbox, 1, hidden).await;
     let state = |what: &str| docker(&["inspect", "-f", &format!("{{{{.State.{what}}}}}"), sandbox.name()]);
 
@@ -234,7 +235,8 @@ async fn a_command_that_runs_in_the_subject_is_known_by_its_process() {
     let ids = docker(&["inspect", "-f", "{{json .ExecIDs}}", &project.container()]);
     let ids: Vec<String> = serde_json::from_str(&ids).unwrap();
     assert!(provider.running_exec(&ids[0]).await.unwrap().is_some_and(|pid| pid > 1));
-    let kill = "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in 'sleep 30'*) kill ${p#/proc/};; esac; done";
+    let kill =
+        "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in 'sleep 30'*) kill ${p#/proc/};; esac; done";
     docker(&["exec", &project.container(), "sh", "-c", kill]);
     for _ in 0..100 {
         if provider.running_exec(&ids[0]).await.unwrap().is_none() {

@@ -217,7 +217,9 @@ impl Trail {
                 wrong.push(format!("the call {seq} has the results {results:?}"));
             }
         }
-        wrong.extend(called.iter().filter(|(_, times)| **times > 1).map(|(id, times)| format!("{id} is called {times} times")));
+        wrong.extend(
+            called.iter().filter(|(_, times)| **times > 1).map(|(id, times)| format!("{id} is called {times} times")),
+        );
         let asked: BTreeSet<String> = self
             .of("turn")
             .flat_map(|(_, data)| data["message"]["content"].as_array().cloned().unwrap_or_default())

@@ -24,9 +24,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::PostgresStore;
 use super::postgres::{Roles, Wanted, migrate, prepare_key};
+use super::proof::signer::read_key;
 use super::proof::vault::FileVault;
 use super::proof::{PublicKey, Signer};
-use super::proof::signer::read_key;
 
 const PASSWORD: &str = "for-tests-only";
 

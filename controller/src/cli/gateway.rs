@@ -50,14 +50,7 @@ fn policy(text: &str) -> Result<Policy, String> {
 /// Runs it to its end.
 pub async fn run(args: GatewayArgs) -> ExitCode {
     if args.attach {
-        // On the calling thread, for a container that is out of processes has none to give.
-        return match supervisor::attach(&args.control) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("operator gateway --attach: {}: {error}", args.control.display());
-                ExitCode::FAILURE
-            }
-        };
+        return supervisor::attach("gateway", &args.control);
     }
     let config = Config {
         session: args.session.unwrap_or_default(),

@@ -93,15 +93,7 @@ pub fn prepare(args: &SuperviseArgs) -> Result<(), String> {
 /// Runs it to its end.
 pub async fn run(args: SuperviseArgs) -> ExitCode {
     if args.attach {
-        let socket = args.socket;
-        // On the calling thread, for a container that is out of processes has none to give.
-        return match supervisor::attach(&socket) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("operator supervise --attach: {}: {error}", socket.display());
-                ExitCode::FAILURE
-            }
-        };
+        return supervisor::attach("supervise", &args.socket);
     }
     let session = args.session.unwrap_or_default();
     if let Some(seq) = args.sweep {

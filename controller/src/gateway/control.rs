@@ -3,16 +3,11 @@
 //! One stream stands at a time: the hello of a newer one, with a fencing token that is not lower, ends the
 //! one before.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use rustix::fs::Mode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -30,22 +25,6 @@ const HELLO: Duration = Duration::from_secs(10);
 
 /// Streams that stand at once: the one in use, its successor, and some that do not say hello.
 const STREAMS: usize = 8;
-
-/// Makes a socket with these mode bits, and its directory if need be.
-pub fn listen(socket: &Path, mode: u32) -> io::Result<UnixListener> {
-    if let Some(dir) = socket.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-    }
-    match fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // The socket has its mode from its first moment; one set afterwards would come late.
-    let before = rustix::process::umask(Mode::from_raw_mode(0o777 & !mode));
-    let listener = UnixListener::bind(socket);
-    rustix::process::umask(before);
-    listener
-}
 
 /// Serves the controller, one stream at a time, for ever.
 pub async fn serve(listener: UnixListener, session: String, ledger: Arc<Ledger>, close: Duration) {

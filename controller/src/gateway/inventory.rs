@@ -2,8 +2,10 @@
 //!
 //! A name becomes a full id here, or it does not exist. What is not the subject's and what is not there at
 //! all give the same answer.
+//!
+//! * `things`: as the engine lists them; `templates`: what the containers are or were.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,90 +15,24 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::engine::{Engine, EngineError};
-use super::host_access;
 use super::limits::Limits;
 use super::refusal::Refusal;
-use super::replacement::Project;
 use super::request::Reference;
 
-/// Compose's label of a service.
-const SERVICE: &str = "com.docker.compose.service";
+mod templates;
+mod things;
+
+pub use things::{Container, Named};
+
+use things::{Volumes, pick, tagged};
+
 /// Compose's label of a project.
 const PROJECT: &str = "com.docker.compose.project";
 /// What carries it is a session's, not the subject's.
 const SESSION: &str = crds::names::LABEL_SESSION;
 
-/// How many of the project's containers, removed ones too, are remembered as templates.
-const TEMPLATES: usize = 64;
-
 /// How many things are remembered as the subject's, for events about what is gone.
 const REMEMBERED: usize = 4096;
-
-/// One of the subject's containers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Container {
-    /// The full id.
-    pub id: String,
-    /// Its names, each with a slash in front.
-    #[serde(default)]
-    pub names: Vec<String>,
-    /// The image as it was named, or its id.
-    #[serde(default)]
-    pub image: String,
-    /// The image's id.
-    #[serde(default, rename = "ImageID")]
-    pub image_id: String,
-    /// `running`, `exited` and so on.
-    #[serde(default)]
-    pub state: String,
-    #[serde(default)]
-    labels: Option<HashMap<String, String>>,
-}
-
-impl Container {
-    /// Its name, without links.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        let mut names = self.names.iter().filter_map(|name| name.strip_prefix('/'));
-        names.find(|name| !name.contains('/')).unwrap_or(&self.id)
-    }
-
-    /// Its compose service.
-    #[must_use]
-    pub fn service(&self) -> Option<&str> {
-        self.labels.as_ref()?.get(SERVICE).map(String::as_str)
-    }
-}
-
-/// One of the subject's networks or volumes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Named {
-    /// The full id; of a volume nothing.
-    #[serde(default)]
-    pub id: String,
-    /// The name.
-    pub name: String,
-    #[serde(default)]
-    labels: Option<HashMap<String, String>>,
-    #[serde(default)]
-    options: serde_json::Value,
-}
-
-impl Named {
-    /// Whether a volume is a path of the host in disguise.
-    fn is_bound(&self) -> bool {
-        let device = self.options.get("device").and_then(serde_json::Value::as_str);
-        device.is_some_and(|device| device.starts_with('/'))
-    }
-}
-
-#[derive(Deserialize)]
-struct Volumes {
-    #[serde(default, rename = "Volumes")]
-    volumes: Option<Vec<Named>>,
-}
 
 /// The subject's things.
 #[derive(Debug)]
@@ -209,29 +145,6 @@ impl Inventory {
         Ok(list)
     }
 
-    /// The volumes, whosever they are, that are paths of the host in disguise.
-    async fn bound_volumes(&self) -> Result<BTreeSet<String>, EngineError> {
-        let list: Volumes = self.engine.get("/volumes").await?;
-        let bound = list.volumes.unwrap_or_default().into_iter().filter(Named::is_bound);
-        Ok(bound.map(|volume| volume.name).collect())
-    }
-
-    /// What of the project a replacement may use.
-    pub async fn project(&self, trust_host_access: bool) -> Result<Project, EngineError> {
-        let mut networks: BTreeMap<String, String> = BTreeMap::new();
-        // External ones, too, that its containers are in.
-        for template in self.templates() {
-            let settings = template.network_settings.as_ref().and_then(|settings| settings.networks.clone());
-            for (name, endpoint) in settings.into_iter().flatten() {
-                networks.extend(endpoint.network_id.filter(|id| !id.is_empty()).map(|id| (name, id)));
-            }
-        }
-        let own = self.networks(true).await?;
-        networks.extend(own.iter().map(|network| (network.name.clone(), network.id.clone())));
-        let bound_volumes = if trust_host_access { BTreeSet::new() } else { self.bound_volumes().await? };
-        Ok(Project { name: self.project.clone(), networks, bound_volumes })
-    }
-
     /// The container that is meant. For a change always asked anew.
     pub async fn container(&self, reference: &Reference, fresh: bool) -> Result<Container, Refusal> {
         let find = |list: &[Container]| {
@@ -340,52 +253,6 @@ impl Inventory {
         };
         asked && self.state().remembered.iter().any(|known| known == id)
     }
-
-    /// All that the engine says of a container, remembered from now on.
-    pub async fn inspect(&self, id: &str) -> Result<Arc<ContainerInspectResponse>, EngineError> {
-        let inspect: ContainerInspectResponse = self.engine.get(&format!("/containers/{id}/json")).await?;
-        let inspect = Arc::new(inspect);
-        let mut state = self.state();
-        state.templates.retain(|known| known.id != inspect.id);
-        if state.templates.len() >= TEMPLATES {
-            state.templates.pop_front();
-        }
-        state.templates.push_back(inspect.clone());
-        Ok(inspect)
-    }
-
-    /// What was said of a container when it was last looked at; looks if it never was.
-    async fn inspected(&self, id: &str) -> Result<Arc<ContainerInspectResponse>, EngineError> {
-        let known = self.state().templates.iter().find(|known| known.id.as_deref() == Some(id)).cloned();
-        match known {
-            Some(known) => Ok(known),
-            None => self.inspect(id).await,
-        }
-    }
-
-    /// Why a container would give the host away. What counts is fixed when a container is made.
-    pub async fn host_access(&self, id: &str) -> Result<Vec<String>, EngineError> {
-        let inspect = self.inspected(id).await?;
-        Ok(host_access::reasons(&inspect, &self.bound_volumes().await?))
-    }
-
-    /// Looks at each container of the project that was not looked at yet.
-    pub async fn look_around(&self) -> Result<(), EngineError> {
-        for container in self.containers(true).await?.iter() {
-            match self.inspected(&container.id).await {
-                // It went away in the meantime.
-                Ok(_) | Err(EngineError::Said { status: StatusCode::NOT_FOUND, .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Every container that the project is known to have or to have had, the one last looked at first.
-    #[must_use]
-    pub fn templates(&self) -> Vec<Arc<ContainerInspectResponse>> {
-        self.state().templates.iter().rev().cloned().collect()
-    }
 }
 
 impl State {
@@ -398,35 +265,6 @@ impl State {
                 self.remembered.push_back(thing.clone());
             }
         }
-    }
-}
-
-/// A name with a tag, as the engine writes it.
-fn tagged(name: &str) -> String {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if last.contains(':') || last.contains('@') { name.to_owned() } else { format!("{name}:latest") }
-}
-
-/// Which one is meant: a full id, else a name, else the beginning of exactly one id, as the engine does it.
-fn pick<'a, T>(
-    kind: &str,
-    wanted: &str,
-    things: &'a [T],
-    id: impl Fn(&T) -> &String,
-    named: impl Fn(&T, &str) -> bool,
-) -> Result<&'a T, Refusal> {
-    let exact = things.iter().find(|thing| id(thing) == wanted);
-    if let Some(thing) = exact.or_else(|| things.iter().find(|thing| named(thing, wanted))) {
-        return Ok(thing);
-    }
-    let mut begins = things.iter().filter(|thing| !wanted.is_empty() && id(thing).starts_with(wanted));
-    match (begins.next(), begins.next()) {
-        (Some(thing), None) => Ok(thing),
-        (Some(_), Some(_)) => Err(Refusal::bad(format!("several of the subject's {kind}s begin with {wanted}"))),
-        _ if kind == "network" => {
-            Err(Refusal { status: StatusCode::NOT_FOUND, reason: format!("network {wanted} not found") })
-        }
-        _ => Err(Refusal::not_found(kind, wanted)),
     }
 }
 
@@ -443,58 +281,4 @@ pub fn encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn container(id: &str, name: &str) -> Container {
-        Container { id: id.into(), names: vec![format!("/{name}"), "/other/alias".into()], ..Container::default() }
-    }
-
-    fn found(wanted: &str) -> Result<String, Refusal> {
-        let list = [container("abc1", "web"), container("abd2", "abc"), container("ffff", "abd2")];
-        pick(
-            "container",
-            wanted,
-            &list,
-            |c| &c.id,
-            |c, name| c.names.iter().any(|own| own.strip_prefix('/') == Some(name)),
-        )
-        .map(|container| container.id.clone())
-    }
-
-    #[test]
-    fn an_id_goes_before_a_name_and_a_name_before_the_beginning_of_an_id() {
-        assert_eq!(found("abd2").unwrap(), "abd2");
-        assert_eq!(found("abc").unwrap(), "abd2");
-        assert_eq!(found("abc1").unwrap(), "abc1");
-        assert_eq!(found("f").unwrap(), "ffff");
-    }
-
-    #[test]
-    fn what_could_be_two_is_none() {
-        assert_eq!(found("ab").unwrap_err().status, StatusCode::BAD_REQUEST);
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_there() {
-        assert_eq!(found("zz").unwrap_err(), Refusal::not_found("container", "zz"));
-        assert_eq!(found("").unwrap_err().status, StatusCode::NOT_FOUND);
-    }
-
-    #[test]
-    fn a_name_is_shown_without_links() {
-        let mut linked = container("abc1", "web");
-        linked.names.reverse();
-        assert_eq!(linked.name(), "web");
-    }
-
-    #[test]
-    fn a_tag_is_latest_if_there_is_none() {
-        assert_eq!(tagged("redis"), "redis:latest");
-        assert_eq!(tagged("localhost:5000/redis"), "localhost:5000/redis:latest");
-        assert_eq!(tagged("redis:7"), "redis:7");
-    }
 }

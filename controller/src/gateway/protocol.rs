@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audit::entry::{Change, ChangeResult};
+use crate::depth::is_shallow;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
@@ -101,4 +102,16 @@ pub enum FromGateway {
         /// Why, in a sentence.
         reason: String,
     },
+}
+
+impl FromGateway {
+    /// Whether what it would put on record can be read again by everybody who reads entries.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Self::Begin { change, .. } => is_shallow(&change.call),
+            Self::Done { result, .. } => is_shallow(&result.details),
+            Self::Hello { .. } | Self::Closed | Self::Pong { .. } | Self::Error { .. } => true,
+        }
+    }
 }

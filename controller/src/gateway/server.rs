@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::control::{self, listen};
+use super::control;
 use super::engine::Engine;
 use super::forward::{Gateway, Place};
 use super::limits::Limits;
 use super::policy::Policy;
+use crate::supervisor::socket::listen;
 
 /// The most that is read ahead of a request.
 const READ_AHEAD: usize = 64 << 10;

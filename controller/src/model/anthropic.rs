@@ -9,6 +9,7 @@ mod body;
 mod failure;
 mod retry;
 mod sse;
+mod stream;
 
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use retry::RetryPolicy;
+#[cfg(any(test, fuzzing, feature = "testing"))]
+pub use stream::{Read, read_in_pieces};
 
 use super::{ErrorKind, Model, ModelError, ModelEvent, ModelMessage, ModelRequest, OnEvent};
-use assemble::Assembler;
 use failure::Failure;
-use sse::SseParser;
+use stream::MessageReader;
 
 /// The version of the API that this client was written against.
 const API_VERSION: &str = "2026-10-21";
@@ -151,8 +153,7 @@ async fn read(response: reqwest::Response, idle: Duration, on_event: OnEvent<'_>
         return Err(Failure::stream(format!("the answer is {kind:?} and not an event stream")).for_good());
     }
     let mut chunks = response.bytes_stream();
-    let mut parser = SseParser::default();
-    let mut assembler = Assembler::default();
+    let mut reader = MessageReader::default();
     loop {
         let chunk = timeout(idle, chunks.next())
             .await
@@ -161,10 +162,8 @@ async fn read(response: reqwest::Response, idle: Duration, on_event: OnEvent<'_>
             return Err(Failure::stream("the stream ended before the message did"));
         };
         let chunk = chunk.map_err(|error| Failure::stream(failure::causes(&error.without_url())))?;
-        for event in parser.push(&chunk).map_err(|error| Failure::stream(error.to_string()))? {
-            if let Some(message) = assembler.take(&event, on_event)? {
-                return Ok(message);
-            }
+        if let Some(message) = reader.push(&chunk, on_event)? {
+            return Ok(message);
         }
     }
 }
@@ -194,21 +193,6 @@ impl Model for Anthropic {
             on_event(ModelEvent::Retry { attempt, error: error.to_string(), category: error.category(), wait });
             cancel.run_until_cancelled(tokio::time::sleep(wait)).await.ok_or_else(cancelled)?;
             attempt += 1;
-        }
-    }
-}
-
-/// Reads a stream that comes in pieces of this size, for the fuzzer.
-#[cfg(fuzzing)]
-pub fn read_all(stream: &[u8], size: usize) {
-    let (mut parser, mut assembler) = (sse::SseParser::default(), assemble::Assembler::default());
-    for piece in stream.chunks(size) {
-        let Ok(events) = parser.push(piece) else { return };
-        for event in events {
-            match assembler.take(&event, &|_| {}) {
-                Ok(None) => {}
-                Ok(Some(_)) | Err(_) => return,
-            }
         }
     }
 }

@@ -18,6 +18,8 @@ use driver::Driver;
 
 mod book;
 mod driver;
+#[cfg(any(test, fuzzing, feature = "testing"))]
+pub mod play;
 
 /// How long the end of a session waits for what is under way.
 const CLOSE: Duration = Duration::from_secs(10);

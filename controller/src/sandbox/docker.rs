@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
 };
 use futures::StreamExt as _;
 use futures::future::try_join_all;
@@ -22,7 +22,7 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Recovered, Sandbox, SandboxError, SandboxPlan,
+    Command, CommandResult, HostAccess, Ledger, Leftover, Recovered, Sandbox, SandboxError, SandboxPlan,
     SandboxProvider, SandboxRequest,
 };
 use crate::leader::Leadership;
@@ -138,41 +138,56 @@ impl DockerProvider {
         }
     }
 
-    /// Makes the agent's container, on all of the networks before its first moment.
-    async fn make(&self, plan: &SandboxPlan, name: &str) -> Result<String, SandboxError> {
+    /// Makes the agent's container, on all of the networks before its first moment, and its walls before its first
+    /// command: nothing is asked of the supervisor before they stand. A container that died says so on its stream.
+    async fn begin(&self, plan: &SandboxPlan, name: &str) -> Result<Stream, SandboxError> {
+        let request = &plan.request;
         let body = body::container(plan, &self.installation, &self.operator, self.epoch);
-        self.start(&body, name, &plan.request.image, plan.networks.get(1..).unwrap_or_default()).await
+        let labels = body.labels.clone().unwrap_or_default();
+        let id = self.make(body, name).await?;
+        let running = async {
+            for network in plan.networks.get(1..).unwrap_or_default() {
+                self.join(network, &id).await?;
+            }
+            self.start(&id).await?;
+            self.inspect(&id).await.map_err(SandboxError::from)
+        };
+        // What sets the walls needs the container's network to run, not to be made.
+        let (agent, helper, networks) =
+            tokio::join!(running, self.helper(&id, &labels), self.network_details(&request.project));
+        let (agent, helper) = (agent?, helper?);
+        let rules = walls::rules(&networks?, &agent, &request.egress);
+        let (walls, stream) = tokio::join!(self.set(helper, &rules), self.greet(id.clone(), &request.session));
+        let stream = stream?;
+        walls?;
+        Ok(stream)
     }
 
-    /// Makes a container, attaches it to further networks and starts it.
-    async fn start(
-        &self,
-        body: &ContainerCreateBody,
-        name: &str,
-        image: &str,
-        further: &[NetworkRef],
-    ) -> Result<String, SandboxError> {
-        let body = body.clone();
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
+    async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, CallError> {
+        let options = None::<InspectContainerOptions>;
+        self.engine.call(QUICK, |docker| async move { docker.inspect_container(container, options).await }).await
+    }
+
+    /// Makes a container, which does not run yet.
+    async fn make(&self, body: ContainerCreateBody, name: &str) -> Result<String, SandboxError> {
+        let image = body.image.clone().unwrap_or_default();
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
         let made =
             self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await;
-        let id = match made {
-            Ok(made) => made.id,
+        match made {
+            Ok(made) => Ok(made.id),
             Err(CallError::NotFound(reason)) if reason.contains("No such image") => {
-                return Err(SandboxError::ImageMissing { image: image.to_owned(), reason });
+                Err(SandboxError::ImageMissing { image, reason })
             }
-            Err(error) => return Err(error.into()),
-        };
-        for network in further {
-            self.join(network, &id).await?;
+            Err(error) => Err(error.into()),
         }
-        self.engine
-            .call(SLOW, |docker| {
-                let id = &id;
-                async move { docker.start_container(id, None::<StartContainerOptions>).await }
-            })
-            .await?;
-        Ok(id)
+    }
+
+    async fn start(&self, container: &str) -> Result<(), SandboxError> {
+        let options = None::<StartContainerOptions>;
+        let call =
+            self.engine.call(SLOW, |docker| async move { docker.start_container(container, options).await }).await;
+        Ok(call?)
     }
 
     async fn greet(&self, id: String, session: &SessionId) -> Result<Stream, SandboxError> {
@@ -259,11 +274,7 @@ impl SandboxProvider for DockerProvider {
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
         let made = async {
-            let id = match found {
-                Some(id) => id,
-                None => self.make(plan, &name).await?,
-            };
-            // Nothing is asked of the supervisor before both are there; a container that died says so on its stream.
+            let Some(id) = found else { return self.begin(plan, &name).await };
             let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
             let stream = stream?;
             walls?;

@@ -11,13 +11,13 @@ use std::fmt::Debug;
 
 use futures::{Stream, StreamExt as _};
 use kube::ResourceExt as _;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Controller, WatchStreamExt as _};
 use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 
+use super::Watched;
 use crate::printable::short_line;
 
 /// How many unreadable objects are remembered as logged.
@@ -26,16 +26,7 @@ const REMEMBERED: usize = 1000;
 const SAID: usize = 500;
 
 /// A controller of all objects that fit their type.
-pub(super) fn controller<K>(api: Api<DeserializeGuard<K>>) -> Controller<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
+pub(super) fn controller<K: Watched>(api: Api<DeserializeGuard<K>>) -> Controller<K> {
     let (reader, writer) = store::<K>();
     let readable = readable(watcher(api, watcher::Config::default()), reader.clone());
     Controller::for_stream(reflector(writer, readable).applied_objects(), reader)

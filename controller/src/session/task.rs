@@ -18,8 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::brake::SessionBrake;
 use super::earlier;
 use super::engine::Seat;
-use super::ledger::{Gate, SessionLedger};
 use super::execs::Changes;
+use super::ledger::{Gate, SessionLedger};
 use super::resume::go_on;
 use super::source::Source;
 use super::view::End;
@@ -214,7 +214,9 @@ async fn earlier(context: &Context, new: &NewSession, seat: &Seat) -> Result<Opt
             Err(error) => {
                 let error = crate::error::chain(&error);
                 tracing::error!(session = %new.id, error, "what earlier attempts left cannot be read");
-                return Ok(Some(format!("There were earlier attempts on this incident; their trails cannot be read: {error}\n")));
+                return Ok(Some(format!(
+                    "There were earlier attempts on this incident; their trails cannot be read: {error}\n"
+                )));
             }
         };
         tokio::select! {
@@ -336,14 +338,13 @@ impl<'a> Bench<'a> {
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
         let Self { context, record, seat, recorder, progress, .. } = &self;
-        let mirror =
-            tokio::spawn(mirror(
-                (*context).clone(),
-                (*record).clone(),
-                progress.subscribe(),
-                recorder.head(),
-                seat.view.clone(),
-            ));
+        let mirror = tokio::spawn(mirror(
+            (*context).clone(),
+            (*record).clone(),
+            progress.subscribe(),
+            recorder.head(),
+            seat.view.clone(),
+        ));
         // A task that is dropped (shutdown) must not leave its mirror behind.
         let mirror = AbortOnDropHandle::new(mirror);
         // Whatever the loop waits for when it is cancelled, its container ends; with the session this ends, too.

@@ -1,4 +1,4 @@
-//! The bridge from an exec stream to the supervisor's socket.
+//! The bridge from an exec stream to the socket of a supervisor or a gateway.
 //!
 //! It copies bytes and knows nothing of frames. When either side ends, it ends, so that a controller
 //! that is gone leaves nothing behind.
@@ -9,13 +9,27 @@ use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// A supervisor that was just started has this long to make its socket.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What `operator SEAT --attach` does. Blocks the calling thread, for a container that is out of processes has hardly
+/// one to give.
+#[must_use]
+pub fn attach(seat: &str, socket: &Path) -> ExitCode {
+    match bridge(socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operator {seat} --attach: {}: {error}", socket.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Copies until one side ends. Blocks.
-pub fn attach(socket: &Path) -> io::Result<()> {
+fn bridge(socket: &Path) -> io::Result<()> {
     let stream = connect(socket)?;
     let mut to_supervisor = stream.try_clone()?;
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use controller::agent::SessionEnd;
 use controller::audit::{
-    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, Hash, LinkHead,
-    NewSession, SessionRecord, SessionState, SignedEntry, StoredEntry,
+    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, Hash, LinkHead, NewSession,
+    SessionRecord, SessionState, SignedEntry, StoredEntry,
 };
 use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step};

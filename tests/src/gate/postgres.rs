@@ -24,7 +24,9 @@ impl Call {
     #[must_use]
     pub fn entry(&self) -> Option<Value> {
         let documents = self.parameters.iter().flatten().filter(|bytes| bytes.first() == Some(&b'{'));
-        documents.filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok()).find(|value| value["kind"].is_string())
+        documents
+            .filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+            .find(|value| value["kind"].is_string())
     }
 
     /// A parameter as text.

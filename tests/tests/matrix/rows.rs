@@ -121,7 +121,9 @@ const COMMITTED: [Kind; 12] = [
     ("`control` started, before commit", "`control` started, after commit", |call| {
         entry(call, |kind, data| kind == "control" && data["event"] == "started")
     }),
-    ("`tool_result`, before commit", "`tool_result`, after commit", |call| entry(call, |kind, _| kind == "tool_result")),
+    ("`tool_result`, before commit", "`tool_result`, after commit", |call| {
+        entry(call, |kind, _| kind == "tool_result")
+    }),
     ("`change` begun, before commit", "`change` begun, after commit", |call| {
         entry(call, |kind, data| kind == "change" && data["step"] == "begun")
     }),

@@ -200,9 +200,12 @@ async fn append(transaction: &mut Transaction<'_, Postgres>, link: &SignedLink) 
 
 /// Every session that is there, with the digest of its entries.
 async fn unsigned(transaction: &mut Transaction<'_, Postgres>) -> Result<Vec<Adopted>, MigrateError> {
-    let ids: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM sessions").fetch_all(&mut **transaction).await.map_err(MigrateError::Keys)?;
-    let none = |session: &String| Adopted { session: SessionId::from(session.clone()), last_seq: 0, digest: Hash::ZERO };
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM sessions")
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(MigrateError::Keys)?;
+    let none =
+        |session: &String| Adopted { session: SessionId::from(session.clone()), last_seq: 0, digest: Hash::ZERO };
     let mut all: BTreeMap<String, Adopted> = ids.iter().map(|id| (id.clone(), none(id))).collect();
     let mut rows = sqlx::query_as::<_, (String, i64, Vec<u8>)>(
         "SELECT session_id, seq, body FROM entries ORDER BY session_id, seq",

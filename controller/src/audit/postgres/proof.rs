@@ -49,7 +49,13 @@ impl FromRow<'_, PgRow> for Key {
 
 impl FromRow<'_, PgRow> for Link {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let nothing = Proof { prev: Raw::default(), hash: Raw::default(), signature: Raw::default(), key: String::new(), epoch: 0 };
+        let nothing = Proof {
+            prev: Raw::default(),
+            hash: Raw::default(),
+            signature: Raw::default(),
+            key: String::new(),
+            epoch: 0,
+        };
         let proof = proof(row)?.unwrap_or(nothing);
         Ok(Self(LinkRow { n: row.try_get("n")?, body: body_to_json(row.try_get("body")?), proof }))
     }

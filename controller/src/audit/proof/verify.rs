@@ -8,7 +8,6 @@ mod entries;
 mod links;
 mod report;
 
-
 use std::collections::HashMap;
 
 use futures::StreamExt as _;
@@ -123,10 +122,9 @@ impl Verifier {
                 self.report.entries += 1;
                 match &mut self.session {
                     Some(walk) => walk.take(&row, &self.links),
-                    None => self.report.fault(
-                        Place::Entry(row.session.clone(), row.seq),
-                        "it stands in the file without its session",
-                    ),
+                    None => self
+                        .report
+                        .fault(Place::Entry(row.session.clone(), row.seq), "it stands in the file without its session"),
                 }
             }
             Record::End(totals) => {
@@ -222,8 +220,7 @@ impl Verifier {
                 format!("the export has version {version}, and this operator reads {}", super::export::VERSION),
             );
         }
-        let found =
-            Totals { links: self.report.links, sessions: self.report.sessions, entries: self.report.entries };
+        let found = Totals { links: self.report.links, sessions: self.report.sessions, entries: self.report.entries };
         match self.end {
             None => self.report.fault(Place::Trail, "the export has no end: the file was cut"),
             Some(said) if said != found => self.report.fault(

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::failure::{self, Failure};
 use super::sse::SseEvent;
+use crate::depth::is_shallow;
 use crate::model::{INVALID_JSON, ModelEvent, ModelMessage, OnEvent, StopReason, Usage};
 
 /// More blocks than any message has.
@@ -47,6 +48,9 @@ impl Assembler {
         }
         let data: Value = serde_json::from_str(&event.data)
             .map_err(|error| failure_of(event, format!("an event is not JSON: {error}")))?;
+        if !is_shallow(&data) {
+            return Err(Failure::stream("an event is nested deeper than any message may be"));
+        }
         let kind = data.get("type").and_then(Value::as_str).unwrap_or(&event.name);
         match kind {
             "ping" => {}
@@ -202,7 +206,7 @@ impl Block {
             return;
         }
         let input = match serde_json::from_str::<Value>(&self.json) {
-            Ok(input @ Value::Object(_)) => input,
+            Ok(input @ Value::Object(_)) if is_shallow(&input) => input,
             _ => json!({INVALID_JSON: std::mem::take(&mut self.json)}),
         };
         self.set("input", input);
@@ -223,7 +227,7 @@ fn failure_of(event: &SseEvent, reason: String) -> Failure {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::sse::SseParser;
+    use super::super::stream::read_in_pieces;
     use super::*;
 
     const STREAM: &str = r#"event: message_start
@@ -260,15 +264,7 @@ data: {"type":"message_stop"}
 "#;
 
     fn read(chunks: &[&[u8]]) -> Option<ModelMessage> {
-        let (mut parser, mut assembler) = (SseParser::default(), Assembler::default());
-        for chunk in chunks {
-            for event in parser.push(chunk).ok()? {
-                if let Some(message) = assembler.take(&event, &|_| {}).ok()? {
-                    return Some(message);
-                }
-            }
-        }
-        None
+        read_in_pieces(chunks.iter().copied(), 1 << 20).end?.ok()
     }
 
     #[test]
@@ -298,6 +294,18 @@ data: {"type":"message_stop"}
             let failure = Assembler::default().take(&event, &|_| {}).unwrap_err();
             assert!(failure.retry, "{data}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_again_is_not_kept() {
+        // As an argument of a tool it is the model's mistake: kept as the text that it is.
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        let text = format!(r#"{{"x":{}}}"#, nested(100));
+        let mut block = Block { value: json!({"type": "tool_use"}), json: text.clone(), stopped: false };
+        block.stop();
+        assert_eq!(block.value["input"][INVALID_JSON], text);
+        let data = format!(r#"{{"type":"message_start","message":{{"x":{}}}}}"#, nested(100));
+        assert!(Assembler::default().take(&SseEvent { name: String::new(), data }, &|_| {}).is_err());
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::model::{ErrorKind, ModelError};
+use crate::printable::short_line;
 
 /// How much of an error's body is read.
 const BODY_LIMIT: usize = 64 << 10;
@@ -115,7 +116,7 @@ fn words(data: &Value) -> (Option<&str>, Option<&str>) {
 }
 
 fn body_request_id(data: &Value) -> Option<String> {
-    data.get("request_id").and_then(Value::as_str).map(|id| id.chars().take(100).collect())
+    data.get("request_id").and_then(Value::as_str).map(|id| short_line(id, 100))
 }
 
 /// The kind by the status; an error in the stream has a good status and is told by its type.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use crate::audit::entry::{Change, ChangeResult};
 use crate::gateway::protocol::FromController;
 
+/// A gateway has no more changes at once than a quarter of these.
+pub(super) const MOST: usize = 1024;
+
 /// Changes that were announced and are not yet done with, by the gateway's numbers.
 #[derive(Default)]
 pub(super) struct Book {
@@ -44,9 +47,9 @@ impl Book {
 
     /// The gateway announces a change, perhaps not for the first time.
     pub(super) fn begin(&mut self, id: u64, change: Box<Change>, epoch: u64) -> Step {
-        if self.closed && !self.changes.contains_key(&id) {
-            let reason = "the session has ended".to_owned();
-            return Step::Send(FromController::Refused { id, reason, epoch });
+        if !self.changes.contains_key(&id) && (self.closed || self.changes.len() >= MOST) {
+            let reason = if self.closed { "the session has ended" } else { "too many changes stand at once" };
+            return Step::Send(FromController::Refused { id, reason: reason.to_owned(), epoch });
         }
         match self.changes.get(&id) {
             None => {
@@ -98,6 +101,12 @@ impl Book {
         Step::Send(FromController::Noted { id })
     }
 
+    /// How many changes are not yet done with.
+    #[cfg(any(test, fuzzing, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
     /// Takes no more changes.
     pub(super) fn close(&mut self) {
         self.closed = true;
@@ -145,6 +154,17 @@ mod tests {
         let noted = Step::Send(FromController::Noted { id: 1 });
         assert_eq!(book.completed(1, 12, true), noted);
         assert_eq!(book.done(1, result()), noted);
+    }
+
+    #[test]
+    fn a_gateway_that_announces_without_an_end_is_refused() {
+        let mut book = Book::default();
+        for id in 0..MOST as u64 {
+            assert!(matches!(book.begin(id, change(), 1), Step::Begin(..)));
+        }
+        let refused = book.begin(u64::MAX, change(), 1);
+        assert!(matches!(refused, Step::Send(FromController::Refused { reason, .. }) if reason.contains("too many")));
+        assert_eq!(book.begin(0, change(), 1), Step::Wait);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::audit::entry::{ChangeOrigin, ChangeResult};
 use crate::gateway::protocol::{FromController, FromGateway, VERSION};
 use crate::sandbox::Ledger;
 use crate::sandbox::dial::{Condition, Dial};
-use crate::sandbox::stream::link::{Fault, Link, Peer, same};
+use crate::sandbox::stream::link::{Fault, First, Link, Peer};
 use crate::sandbox::stream::{Identity, Patience};
 
 /// Between two tries to open the stream, at most.
@@ -27,6 +27,7 @@ pub(super) struct Gateway;
 
 impl Peer for Gateway {
     const NAME: &'static str = "the gateway";
+    const VERSION: u32 = VERSION;
     type Request = FromController;
     type Reply = FromGateway;
 
@@ -35,13 +36,11 @@ impl Peer for Gateway {
         FromController::Hello { version: VERSION, session, epoch }
     }
 
-    fn greeted(reply: &FromGateway, identity: &Identity) -> Result<(), String> {
+    fn first(reply: &FromGateway) -> First<'_> {
         match reply {
-            FromGateway::Hello { version, session, .. } => {
-                same::<Self>((*version, session), (VERSION, &identity.session))
-            }
-            FromGateway::Error { reason } => Err(format!("the gateway refused the stream: {reason}")),
-            _ => Err("the gateway's first frame was no hello".into()),
+            FromGateway::Hello { version, session, .. } => First::Hello(*version, session),
+            FromGateway::Error { reason } => First::Refused(reason),
+            _ => First::Other,
         }
     }
 }
@@ -179,7 +178,11 @@ impl Driver {
             let step = tokio::select! {
                 frame = link.next() => {
                     heard = Instant::now();
-                    match frame? {
+                    let frame = frame?;
+                    if !frame.is_sound() {
+                        return Err(Fault::Hostile("the gateway sent JSON that is nested too deep".into()));
+                    }
+                    match frame {
                         FromGateway::Begin { id, mut change } => {
                             change.origin = self.boot.map(|boot| ChangeOrigin { boot, id });
                             self.book.begin(id, change, epoch)

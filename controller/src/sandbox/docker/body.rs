@@ -50,7 +50,7 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str, 
         cmd: Some(arguments),
         working_dir: Some("/".into()),
         env: Some(names::environment(epoch)),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+        healthcheck: Some(no_healthcheck()),
         labels: Some(labels(installation, request, epoch)),
         stop_timeout: Some(1),
         host_config: Some(host(plan, installation)),
@@ -63,8 +63,28 @@ pub(super) fn wall_limit(request: &SandboxRequest) -> String {
     request.wall_limit.as_secs().saturating_add(WALL_GRACE).to_string()
 }
 
+/// What each of our containers is, as far as the engine shuts it in: what it needs beyond this it says itself.
+pub(super) fn shut_in(memory: i64, pids: i64) -> HostConfig {
+    HostConfig {
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        pids_limit: Some(pids),
+        cap_drop: Some(vec!["ALL".into()]),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        ipc_mode: Some("private".into()),
+        readonly_rootfs: Some(true),
+        log_config: Some(bounded_log()),
+        ..HostConfig::default()
+    }
+}
+
+/// Nobody asks one of our containers how it does, whatever its image says.
+pub(super) fn no_healthcheck() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }
+}
+
 /// Logs of our containers hold last words, not output.
-pub(super) fn bounded_log() -> HostConfigLogConfig {
+fn bounded_log() -> HostConfigLogConfig {
     HostConfigLogConfig {
         typ: Some("local".into()),
         config: Some(HashMap::from([
@@ -95,21 +115,13 @@ fn host(plan: &SandboxPlan, installation: &str) -> HostConfig {
         // None, and a lookup that nobody answers is over soon.
         dns_search: Some(vec![".".into()]),
         dns_options: Some(["timeout:1", "attempts:1"].map(str::to_owned).into()),
-        memory: Some(memory),
-        memory_swap: Some(memory),
         nano_cpus: Some(i64::from(request.limits.cpu_millis) * 1_000_000),
-        pids_limit: Some(i64::from(request.limits.pids)),
-        cap_drop: Some(vec!["ALL".into()]),
         cap_add: Some(CAPABILITIES.map(str::to_owned).into()),
-        security_opt: Some(vec!["no-new-privileges".into()]),
-        ipc_mode: Some("private".into()),
-        readonly_rootfs: Some(true),
         tmpfs: Some(tmpfs(request)),
         shm_size: Some(memory / 32),
         mounts: Some(vec![spool(request, installation), gateway::shared(request, installation, true)]),
-        log_config: Some(bounded_log()),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..RestartPolicy::default() }),
-        ..HostConfig::default()
+        ..shut_in(memory, i64::from(request.limits.pids))
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, Mount, MountBindOptions, MountType, MountVolumeOptions,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, Mount, MountBindOptions, MountType, MountVolumeOptions, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use super::exec::ExecDial;
@@ -33,7 +33,9 @@ impl DockerProvider {
             Some(found) => found.id,
             None => {
                 let name = names::container(session, names::Role::Gateway, self.epoch);
-                self.start(&self.gateway_body(plan)?, &name, &self.operator_image, &[]).await?
+                let id = self.make(self.gateway_body(plan)?, &name).await?;
+                self.start(&id).await?;
+                id
             }
         };
         let dial = ExecDial {
@@ -77,7 +79,7 @@ impl DockerProvider {
             cmd: Some(arguments.map(str::to_owned).into()),
             working_dir: Some("/".into()),
             env: Some(names::environment(self.epoch)),
-            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+            healthcheck: Some(body::no_healthcheck()),
             labels: Some(labels),
             stop_timeout: Some(1),
             host_config: Some(self.gateway_host(request)),
@@ -95,22 +97,14 @@ impl DockerProvider {
         };
         HostConfig {
             network_mode: Some("none".into()),
-            memory: Some(MEMORY),
-            memory_swap: Some(MEMORY),
-            pids_limit: Some(PIDS),
-            cap_drop: Some(vec!["ALL".into()]),
-            security_opt: Some(vec!["no-new-privileges".into()]),
-            ipc_mode: Some("private".into()),
-            readonly_rootfs: Some(true),
             tmpfs: Some(HashMap::from([("/run/operator".into(), "rw,noexec,nosuid,nodev,mode=0700,size=1m".into())])),
             mounts: Some(vec![engine, shared(request, &self.installation, false)]),
-            log_config: Some(body::bounded_log()),
             // It ends by itself after the wall limit, well; after a crash it is wanted again.
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::ON_FAILURE),
                 maximum_retry_count: Some(5),
             }),
-            ..HostConfig::default()
+            ..body::shut_in(MEMORY, PIDS)
         }
     }
 }

@@ -1,125 +1,146 @@
 //! Sets the walls of an agent's network from outside its container.
 //!
 //! A helper of its own, on the agent's network namespace, with the one capability that this takes and without the
-//! agent's files or processes. It is waited for: no wall, no sandbox. What the walls let through is asked of the
-//! engine each time, for a project that came back has other networks than it went with.
+//! agent's files or processes. It is waited for: no wall, no sandbox. It is made while the agent's container starts,
+//! so it hears what to let through on its standard input, and answers there when the walls stand. What the walls let
+//! through is asked of the engine each time, for a project that came back has other networks than it went with.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig, HostConfigLogConfig, IpamConfig, Network,
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, IpamConfig, Network,
 };
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions, WaitContainerOptions,
-};
+use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures::StreamExt as _;
 use ipnet::IpNet;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
-use super::engine::{CallError, QUICK, SLOW};
-use super::{DockerProvider, OPERATOR, names};
+use super::engine::{QUICK, SLOW};
+use super::{DockerProvider, OPERATOR, body, names};
 use crate::sandbox::SandboxError;
-use crate::wall::Rules;
+use crate::sandbox::dial::Aside;
+use crate::wall::{DONE, Rules};
 
 /// What the helper may use; it runs for some tens of milliseconds.
 const MEMORY: i64 = 64 << 20;
 const PIDS: i64 = 32;
 
+/// A container that was made to set walls and does not run yet, and the streams to it.
+pub(super) struct Helper {
+    id: String,
+    streams: AttachContainerResults,
+}
+
 impl DockerProvider {
     /// Sets the walls around a running container of ours, paused or not, in place of those that stood there.
     pub(super) async fn enclose(&self, agent: &str) -> Result<(), SandboxError> {
-        let inspect = self.engine.call(QUICK, |docker| async move {
-            docker.inspect_container(agent, None::<InspectContainerOptions>).await
-        });
-        let (found, image) = tokio::join!(inspect, self.image(&self.operator_image));
-        let (found, image) = (found?, image?);
-        let label = |name| found.config.as_ref().and_then(|config| config.labels.as_ref()?.get(name)).cloned();
-        let project = label(names::PROJECT).unwrap_or_default();
-        let networks = self.network_details(&project).await?;
-        let rules = rules(&networks, &found, &label(names::EGRESS).unwrap_or_default());
-        let helper = self.helper(&found, agent, image, &rules).await?;
-        let set = self.run_helper(&helper).await;
-        let removed = self.remove_container(&helper).await;
-        set?;
-        tracing::debug!(agent, ?rules, "the walls stand");
-        removed
+        let found = self.inspect(agent).await?;
+        let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+        let label = |name| labels.get(name).map(String::as_str).unwrap_or_default();
+        let (helper, networks) = tokio::join!(self.helper(agent, &labels), self.network_details(label(names::PROJECT)));
+        let egress: Vec<IpNet> = label(names::EGRESS).split(',').filter_map(|net| net.parse().ok()).collect();
+        // Both to their ends, and a helper that is not needed goes at once.
+        match (helper, networks) {
+            (Ok(helper), Ok(networks)) => self.set(helper, &rules(&networks, &found, &egress)).await,
+            (Ok(helper), Err(error)) => {
+                self.remove_container(&helper.id).await?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
-    async fn helper(
-        &self,
-        agent: &ContainerInspectResponse,
-        id: &str,
-        image: String,
-        rules: &Rules,
-    ) -> Result<String, SandboxError> {
-        let rules = serde_json::to_string(rules)
-            .map_err(|error| SandboxError::Refused(format!("the walls cannot be written down: {error}")))?;
-        let mut labels = agent.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    /// Makes what sets the walls of this container, which has these labels and need not run yet.
+    pub(super) async fn helper(&self, agent: &str, labels: &HashMap<String, String>) -> Result<Helper, SandboxError> {
+        let mut labels = labels.clone();
         let name = names::wall(labels.get(names::SESSION).map_or("unknown", String::as_str), self.epoch);
         // Cleanup finds it; nobody takes it for an agent that stands beside the project.
         labels.retain(|name, _| [names::INSTALLATION, names::SESSION, names::SUBJECT].contains(&name.as_str()));
         labels.insert(names::EPOCH.into(), self.epoch.to_string());
         let body = ContainerCreateBody {
             user: Some("0:0".into()),
-            image: Some(image),
+            image: Some(self.operator_image.clone()),
             entrypoint: Some(vec![OPERATOR.to_owned()]),
-            cmd: Some(vec!["wall".into(), "--rules".into(), rules]),
+            cmd: Some(vec!["wall".into()]),
             env: Some(Vec::new()),
-            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+            healthcheck: Some(body::no_healthcheck()),
             labels: Some(labels),
+            attach_stdin: Some(true),
+            open_stdin: Some(true),
+            stdin_once: Some(true),
             host_config: Some(HostConfig {
-                network_mode: Some(format!("container:{id}")),
-                cap_drop: Some(vec!["ALL".into()]),
+                network_mode: Some(format!("container:{agent}")),
                 cap_add: Some(vec!["NET_ADMIN".into()]),
-                security_opt: Some(vec!["no-new-privileges".into()]),
-                readonly_rootfs: Some(true),
                 ipc_mode: Some("none".into()),
-                memory: Some(MEMORY),
-                memory_swap: Some(MEMORY),
-                pids_limit: Some(PIDS),
-                log_config: Some(HostConfigLogConfig { typ: Some("local".into()), config: None }),
-                ..HostConfig::default()
+                // Its words are heard as they are said, and the engine clears it away.
+                log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+                auto_remove: Some(true),
+                ..body::shut_in(MEMORY, PIDS)
             }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        let made =
-            self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await?;
-        Ok(made.id)
+        let id = self.make(body, &name).await?;
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true);
+        let attach = self.engine.call(QUICK, |docker| {
+            let id = &id;
+            async move { docker.attach_container(id, Some(options.build())).await }
+        });
+        match attach.await {
+            Ok(streams) => Ok(Helper { id, streams }),
+            Err(error) => {
+                self.remove_container(&id).await?;
+                Err(error.into())
+            }
+        }
     }
 
-    /// Runs the helper to its end; an end other than success is an error with its words.
-    async fn run_helper(&self, helper: &str) -> Result<(), SandboxError> {
-        let start = self
-            .engine
-            .call(SLOW, |docker| async move { docker.start_container(helper, None::<StartContainerOptions>).await });
-        start.await?;
-        let wait = self.engine.call(SLOW, |docker| async move {
-            match docker.wait_container(helper, None::<WaitContainerOptions>).next().await {
-                Some(Ok(_)) => Ok(0),
-                // This client takes any other code for an error.
-                Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-                Some(Err(error)) => Err(error),
-                None => Ok(-1),
+    /// Runs a helper until the walls stand; that they do not is an error with its words.
+    pub(super) async fn set(&self, helper: Helper, rules: &Rules) -> Result<(), SandboxError> {
+        let Helper { id, streams } = helper;
+        let said = async {
+            self.start(&id).await?;
+            let heard = Aside::default();
+            match timeout(SLOW, converse(streams, rules, &heard)).await {
+                Ok(Ok(true)) => Ok(()),
+                Ok(Ok(false)) => Err(heard.text()),
+                Ok(Err(error)) => Err(format!("{error}; {}", heard.text())),
+                Err(_) => Err(format!("nothing was heard for {} s", SLOW.as_secs())),
             }
-        });
-        match wait.await {
-            Ok(0) => Ok(()),
-            Ok(code) => {
-                let words = self.last_words(helper).await;
-                Err(SandboxError::Refused(format!(
-                    "the walls around the agent's network could not be set (exit code {code}): {words}"
-                )))
-            }
-            Err(CallError::Other(error)) => Err(error),
-            Err(error) => Err(error.into()),
+            .map_err(|words| {
+                SandboxError::Refused(format!("the walls around the agent's network could not be set: {words}"))
+            })
+        };
+        let said = said.await;
+        if said.is_err() {
+            // It may never have run.
+            self.remove_container(&id).await?;
         }
+        said.inspect(|()| tracing::debug!(?rules, "the walls stand"))
     }
 }
 
+/// Says the rules to a helper that runs. Whether it answers that they stand; other words are kept.
+async fn converse(streams: AttachContainerResults, rules: &Rules, heard: &Aside) -> std::io::Result<bool> {
+    let AttachContainerResults { mut output, mut input } = streams;
+    let mut line = serde_json::to_vec(rules)?;
+    line.push(b'\n');
+    // One that ended at once reads nothing; what it said is heard all the same.
+    let written = async { input.write_all(&line).await.and(input.flush().await) }.await;
+    while let Some(said) = output.next().await {
+        match said.map_err(std::io::Error::other)? {
+            LogOutput::StdOut { message } if message.trim_ascii() == DONE.as_bytes() => return Ok(true),
+            other => heard.add(&other.into_bytes()),
+        }
+    }
+    written.map(|()| false)
+}
+
 /// What the walls let through for a container on these networks.
-fn rules(networks: &[Network], agent: &ContainerInspectResponse, egress: &str) -> Rules {
-    let mut rules =
-        Rules { egress: egress.split(',').filter_map(|net| net.parse().ok()).collect(), ..Rules::default() };
+pub(super) fn rules(networks: &[Network], agent: &ContainerInspectResponse, egress: &[IpNet]) -> Rules {
+    let mut rules = Rules { egress: egress.to_vec(), ..Rules::default() };
     let ends = agent.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     for end in ends.into_iter().flat_map(|ends| ends.values()) {
         let said = [&end.gateway, &end.ipv6_gateway].into_iter().flatten();
@@ -158,7 +179,6 @@ fn gateways(subnet: &IpNet, config: &IpamConfig) -> Vec<IpAddr> {
 mod tests {
     use super::*;
     use bollard::models::{EndpointSettings, Ipam, NetworkSettings};
-    use std::collections::HashMap;
 
     fn network(subnet: &str, range: Option<&str>, gateway: Option<&str>) -> Network {
         let config = IpamConfig {
@@ -190,11 +210,11 @@ mod tests {
             }),
             ..ContainerInspectResponse::default()
         };
-        let rules = rules(&networks, &agent, "10.9.0.0/24,192.0.2.7/32");
+        let egress = ["10.9.0.0/24", "192.0.2.7/32"].map(|net| net.parse().unwrap());
+        let rules = rules(&networks, &agent, &egress);
         let closed = "10.1.0.254 10.2.0.0 10.2.0.1 10.2.0.9 10.3.5.0 10.3.5.1 fd00:4::1";
         assert_eq!(rules.gateways.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), closed);
         assert_eq!(rules.addresses, ["10.2.0.8".parse::<IpAddr>().unwrap()]);
         assert_eq!((rules.subnets.len(), rules.egress.len()), (4, 2));
-        assert!(super::rules(&[], &agent, "").egress.is_empty());
     }
 }

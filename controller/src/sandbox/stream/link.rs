@@ -21,6 +21,8 @@ use crate::supervisor::protocol::{Reply, Request, VERSION};
 pub(in crate::sandbox) trait Peer {
     /// What it is called in a sentence.
     const NAME: &'static str;
+    /// The version of the protocol that is spoken with it.
+    const VERSION: u32;
     /// To it.
     type Request: Serialize + Send + Sync;
     /// From it.
@@ -29,8 +31,18 @@ pub(in crate::sandbox) trait Peer {
     /// The first frame.
     fn hello(identity: &Identity) -> Self::Request;
 
-    /// Whether its first frame is the right answer to that.
-    fn greeted(reply: &Self::Reply, identity: &Identity) -> Result<(), String>;
+    /// What its first frame says.
+    fn first(reply: &Self::Reply) -> First<'_>;
+}
+
+/// What a first frame says.
+pub(in crate::sandbox) enum First<'a> {
+    /// Hello, in this version, of this session.
+    Hello(u32, &'a str),
+    /// The stream is refused, for this reason.
+    Refused(&'a str),
+    /// Something that no stream begins with.
+    Other,
 }
 
 /// `operator supervise` in the agent's container.
@@ -38,6 +50,7 @@ pub(super) struct Supervisor;
 
 impl Peer for Supervisor {
     const NAME: &'static str = "the supervisor";
+    const VERSION: u32 = VERSION;
     type Request = Request;
     type Reply = Reply;
 
@@ -46,26 +59,28 @@ impl Peer for Supervisor {
         Request::Hello { version: VERSION, session, epoch }
     }
 
-    fn greeted(reply: &Reply, identity: &Identity) -> Result<(), String> {
+    fn first(reply: &Reply) -> First<'_> {
         match reply {
-            Reply::Hello { version, session, .. } => same::<Self>((*version, session), (VERSION, &identity.session)),
-            Reply::Error { reason } => Err(format!("the supervisor refused the stream: {reason}")),
-            _ => Err("the supervisor's first frame was no hello".into()),
+            Reply::Hello { version, session, .. } => First::Hello(*version, session),
+            Reply::Error { reason } => First::Refused(reason),
+            _ => First::Other,
         }
     }
 }
 
-/// Whether version and session are those that are wanted.
-pub(in crate::sandbox) fn same<P: Peer>((version, session): (u32, &str), wanted: (u32, &str)) -> Result<(), String> {
-    if version == wanted.0 && wanted.1 == session {
-        return Ok(());
+/// Whether a first frame is the right answer to our hello.
+fn greeted<P: Peer>(reply: &P::Reply, identity: &Identity) -> Result<(), String> {
+    match P::first(reply) {
+        First::Hello(version, session) if version == P::VERSION && session == identity.session => Ok(()),
+        First::Hello(version, session) => Err(format!(
+            "{} speaks version {version} for session {session}; wanted are version {} and {}",
+            P::NAME,
+            P::VERSION,
+            identity.session
+        )),
+        First::Refused(reason) => Err(format!("{} refused the stream: {reason}", P::NAME)),
+        First::Other => Err(format!("{}'s first frame was no hello", P::NAME)),
     }
-    Err(format!(
-        "{} speaks version {version} for session {session}; wanted are version {} and {}",
-        P::NAME,
-        wanted.0,
-        wanted.1
-    ))
 }
 
 /// Why a connection cannot go on.
@@ -99,7 +114,7 @@ impl<P: Peer> Link<P> {
         link.send(&P::hello(identity)).await?;
         let hello = timeout(limit, link.next()).await;
         let hello = hello.map_err(|_| Fault::Broken(format!("{} said no hello", P::NAME)))??;
-        P::greeted(&hello, identity).map_err(Fault::Hostile)?;
+        greeted::<P>(&hello, identity).map_err(Fault::Hostile)?;
         Ok((link, hello))
     }
 

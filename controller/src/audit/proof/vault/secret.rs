@@ -48,7 +48,8 @@ impl SecretVault {
         let Some(ByteString(bytes)) = secret.data.as_ref().and_then(|data| data.get(name)) else { return Ok(None) };
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         let key = PrivateKey::from_pem(text);
-        key.map(Some).map_err(|error| VaultError(format!("{name} of the Secret {}/{}: {error}", self.namespace, self.name)))
+        key.map(Some)
+            .map_err(|error| VaultError(format!("{name} of the Secret {}/{}: {error}", self.namespace, self.name)))
     }
 }
 
