@@ -72,7 +72,7 @@ impl Stage {
         let directory = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory for temporary files");
         let (server, database) = tokio::task::spawn_blocking(|| {
             let server = TestServer::start();
-            let database = tokio::runtime::Handle::current().block_on(server.database());
+            let database = tokio::runtime::Handle::current().block_on(server.unled_database());
             (server, database)
         })
         .await
@@ -112,6 +112,7 @@ impl Stage {
         let image = |variable: &str, usual: &str| std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
         let variables = [
             ("DATABASE_URL", database.url.replace(&place, to_database.address())),
+            ("OPERATOR_SIGNING_KEY", database.key.display().to_string()),
             ("DOCKER_HOST", format!("unix://{}", to_engine.address())),
             ("OPERATOR_ENGINE_SOCKET", ENGINE.to_owned()),
             ("ANTHROPIC_API_KEY", "offline".to_owned()),
