@@ -1,20 +1,24 @@
-//! Measures the audit store: how long an append takes and how many there are in a second.
+//! Measures the audit store: how long a signed and chained append takes and how many there are in a second,
+//! beside a plain insert of the same rows by the same client, and how long the signature alone takes.
 //!
 //! ```text
 //! cargo run --example bench_audit -- --database-url postgres://… [--rows 2000] [--writers 1] [--bytes 500]
 //! ```
-//! The database has to be migrated. With `--private-server` it is one on a server of this process that
+//! The database has to be migrated, and `--signing-key` its key. With `--private-server` it is one on a server of this process that
 //! waits for the disk; with `--pgbench PROGRAM` the same number of rows of the same size is inserted by
 //! `pgbench` on the same server, in turns with the store. Prints one line of JSON.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use controller::audit::codec::encode;
 use controller::audit::postgres::Acquired;
+use controller::audit::proof::Signer;
 use controller::audit::testing::{EPOCH, TestDatabase, TestServer};
-use controller::audit::{AuditError, AuditStore, EntryBody, NewSession, PostgresStore, ReasoningEntry};
+use controller::audit::{AuditError, AuditStore, Hash, EntryBody, NewSession, PostgresStore, ReasoningEntry};
 use controller::session::SessionId;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -24,6 +28,9 @@ struct Args {
     /// The database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, required_unless_present = "private_server")]
     database_url: Option<SecretString>,
+    /// The key that counts there.
+    #[arg(long, env = "OPERATOR_SIGNING_KEY", required_unless_present = "private_server")]
+    signing_key: Option<PathBuf>,
     /// A server that is started for this and goes with it.
     #[arg(long)]
     private_server: bool,
@@ -71,7 +78,12 @@ async fn main() -> Outcome<()> {
             Acquired::Theirs { holder, .. } => return Err(format!("{holder} leads on this database").into()),
         },
     };
-    let store = store.fenced(epoch);
+    let signer = match (&database, &args.signing_key) {
+        (Some(database), _) => database.signer(),
+        (None, Some(path)) => Signer::at(path.clone()),
+        (None, None) => return Err("no signing key".into()),
+    };
+    let store = store.fenced(epoch).with_signer(Arc::new(signer));
     let measured = measure(&args, &store, database.as_ref(), writers).await;
     if taken {
         store.release_lease(&holder, epoch).await?;
@@ -86,29 +98,38 @@ async fn measure(
     database: Option<&TestDatabase>,
     writers: u64,
 ) -> Outcome<serde_json::Value> {
-    if let (Some(_), Some(database)) = (&args.pgbench, database) {
+    if let Some(database) = database {
         // What `entries` is, without the functions and triggers around it.
         database
             .as_owner("CREATE TABLE plain (session_id text, seq bigint, kind text, at timestamptz, body bytea, data jsonb, PRIMARY KEY (session_id, seq)); CREATE SEQUENCE plain_seq CACHE 100")
             .await;
     }
-    let (mut ours, mut theirs) = (Run::default(), Run::default());
+    let (mut ours, mut plain, mut theirs) = (Run::default(), Run::default(), Run::default());
     // The first round warms up both.
     for round in 0..=ROUNDS {
         let each = (args.rows / writers / ROUNDS).max(1);
         let appended = append(store, writers, each, args.bytes).await?;
+        let inserted_plainly = match database {
+            Some(database) => insert_plainly(&database.owner_url, writers, each, args.bytes).await?,
+            None => Run::default(),
+        };
         let inserted = match (&args.pgbench, database) {
             (Some(program), Some(database)) => insert(program, &database.owner_url, writers, each, args.bytes).await?,
             _ => Run::default(),
         };
         if round > 0 {
             ours.add(appended);
+            plain.add(inserted_plainly);
             theirs.add(inserted);
         }
     }
     let mut figures = ours.figures();
     figures["writers"] = writers.into();
     figures["bytes"] = args.bytes.into();
+    figures["sign"] = sign(store, args.rows, args.bytes)?.figures();
+    if database.is_some() {
+        figures["plain_insert"] = plain.figures();
+    }
     if args.pgbench.is_some() {
         figures["pgbench"] = theirs.figures();
     }
@@ -150,6 +171,58 @@ async fn append(store: &PostgresStore, writers: u64, each: u64, bytes: usize) ->
         times.extend(task.await??);
     }
     Ok(Run { times, elapsed: begun.elapsed() })
+}
+
+/// The same rows without functions, triggers, signatures: one statement each, from this program.
+async fn insert_plainly(url: &str, writers: u64, each: u64, bytes: usize) -> Outcome<Run> {
+    let connections = u32::try_from(writers).unwrap_or(u32::MAX).min(50);
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(connections).connect(url).await?;
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let session = SessionId::new(Timestamp::now());
+                let (mut times, body) = (Vec::new(), entry(bytes));
+                for seq in 1..=i64::try_from(each).unwrap_or(i64::MAX) {
+                    let begun = Instant::now();
+                    let bytes = encode(&session, seq, Timestamp::now(), &body).map_err(|error| error.to_string())?;
+                    sqlx::query("INSERT INTO plain SELECT $1, $2, 'reasoning', now(), $3, convert_from($3, 'UTF8')::jsonb->'data'")
+                        .bind(session.as_str())
+                        .bind(seq)
+                        .bind(bytes)
+                        .execute(&pool)
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    times.push(begun.elapsed());
+                }
+                Ok::<_, String>(times)
+            })
+        })
+        .collect();
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let elapsed = begun.elapsed();
+    pool.close().await;
+    Ok(Run { times, elapsed })
+}
+
+/// What signing costs in this process: encoding, hashes and signature.
+fn sign(store: &PostgresStore, rows: u64, bytes: usize) -> Outcome<Run> {
+    let (session, body) = (SessionId::new(Timestamp::now()), entry(bytes));
+    let (all, mut times, mut prev) = (Instant::now(), Vec::new(), Hash::ZERO);
+    for seq in 1..=i64::try_from(rows)? {
+        let begun = Instant::now();
+        prev = store.sign(&session, seq, prev, Timestamp::now(), &body)?.hash;
+        times.push(begun.elapsed());
+    }
+    Ok(Run { times, elapsed: all.elapsed() })
+}
+
+fn entry(bytes: usize) -> EntryBody {
+    EntryBody::Reasoning(ReasoningEntry { turn: 1, text: text(bytes), thinking: false })
 }
 
 /// One row a transaction by `pgbench`, prepared, as many clients as the store has writers.
@@ -207,12 +280,14 @@ async fn write(store: PostgresStore, writer: u64, rows: u64, bytes: usize) -> Re
         started_at: now,
         id,
     };
-    let session = store.begin_session(&new).await?.new.id;
-    let body = EntryBody::Reasoning(ReasoningEntry { turn: 1, text: text(bytes), thinking: false });
-    let mut times = Vec::new();
+    let record = store.begin_session(&new).await?;
+    let (session, mut prev) = (record.new.id, record.last_hash.unwrap_or(Hash::ZERO));
+    let (mut times, body) = (Vec::new(), entry(bytes));
     for seq in (1..).take(usize::try_from(rows).unwrap_or(usize::MAX)) {
         let begun = Instant::now();
-        store.append(&session, seq, Timestamp::now(), &body).await?;
+        let entry = store.sign(&session, seq, prev, Timestamp::now(), &body)?;
+        store.commit(&entry).await?;
+        prev = entry.hash;
         times.push(begun.elapsed());
     }
     Ok(times)

@@ -16,8 +16,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{AuditError, PostgresStore};
 use crate::audit::proof::Signer;
+use crate::audit::{AuditError, PostgresStore};
 use crate::cli::run::RunArgs;
 use crate::config::Config;
 use crate::context::Context;

@@ -92,12 +92,16 @@ async fn outcomes_outlive_the_supervisor() {
 async fn a_lower_epoch_can_do_nothing_more() {
     let local = Local::start(&[]).await;
     let mut old = local.greeted(1).await;
-    let _new = local.greeted(2).await;
     let file = local.work().join("never");
-    // Its stream ends with the hello of the later one, whether it says something or not.
-    old.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    let _new = local.greeted(2).await;
+    // Its stream has ended with the hello of the later one; what it sends all the same is not heard.
+    old.try_send(&start(1, &format!("touch {}", file.display()), 1)).await;
     assert!(matches!(old.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     assert_eq!(old.next().await, None);
+    // On a stream of the later one's, an earlier one's frame is refused as well.
+    let mut mixed = local.greeted(2).await;
+    mixed.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    assert!(matches!(mixed.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     let mut raw = local.raw().await;
     raw.send(&hello(&local.session, 1)).await;
     assert!(matches!(raw.next().await, Some(Reply::Error { .. })));

@@ -30,6 +30,11 @@ operator.dev/installation: {{ $.Release.Name }}
 {{- default (printf "%s-database" (include "operator.fullname" .)) .Values.database.existingSecret }}
 {{- end }}
 
+{{/* Made by the migrate Job, never rendered: no upgrade changes it. */}}
+{{- define "operator.signingSecret" -}}
+{{- default (printf "%s-signing-key" (include "operator.fullname" .)) .Values.signingKey.secret }}
+{{- end }}
+
 {{- define "operator.modelSecret" -}}
 {{- default (printf "%s-model" (include "operator.fullname" .)) .Values.model.existingSecret.name }}
 {{- end }}

@@ -56,10 +56,10 @@ pub struct PostgresStore {
     place: String,
     appended: broadcast::Sender<SessionId>,
     epoch: Option<i64>,
-    /// Ended when a write of this epoch is refused for ever.
-    leadership: Option<Leadership>,
     signer: Option<Arc<Signer>>,
     chain: Chain,
+    /// Ended when a write of this epoch is refused for ever.
+    leadership: Option<Leadership>,
 }
 
 impl PostgresStore {
@@ -81,7 +81,16 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended, epoch: None, leadership: None, signer: None, chain: Chain::new() })
+        Ok(Self {
+            pool,
+            limit,
+            place,
+            appended,
+            epoch: None,
+            signer: None,
+            chain: Chain::new(),
+            leadership: None,
+        })
     }
 
     /// The same store, whose writes carry the epoch of this leadership. The first of them that is

@@ -22,3 +22,8 @@ pub struct Shown {
     /// All its entries, in order.
     pub entries: Vec<StoredEntry>,
 }
+
+/// Whether anything is shown that is outside the proof.
+fn has_summaries(shown: &Shown) -> bool {
+    shown.entries.iter().any(|entry| entry.summary.as_deref().is_some_and(|summary| !summary.trim().is_empty()))
+}

@@ -8,8 +8,6 @@ mod entries;
 mod links;
 mod report;
 
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 

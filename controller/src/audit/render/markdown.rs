@@ -45,6 +45,9 @@ pub fn session(shown: &Shown, full: bool, now: Timestamp) -> String {
     for entry in &shown.entries {
         page.push_str(&step(shown, entry, full));
     }
+    if super::has_summaries(shown) {
+        page.push_str("\n---\n\nSummaries in italics are a small model's; they are outside the proof.\n");
+    }
     page
 }
 

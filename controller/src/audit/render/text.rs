@@ -38,6 +38,10 @@ pub fn session(shown: &Shown, options: Options) -> String {
     }
     text.push('\n');
     text.push_str(&footer(&shown.session, options));
+    if super::has_summaries(shown) {
+        text.push_str(&options.style.dim("≈ marks a small model's summary: it is outside the proof"));
+        text.push('\n');
+    }
     text
 }
 

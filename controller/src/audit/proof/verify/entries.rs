@@ -239,6 +239,8 @@ impl SessionWalk {
         let place = Place::Session(self.id.clone());
         let mut unlinked_seal = None;
         match known.seal {
+            // That it is there at all was said.
+            _ if known.pruned.is_some() => {}
             Some((n, seq, _)) if last < seq => {
                 let what = format!(
                     "{}: link {n} says that it was sealed with entry {seq}, and the last one is {last}",
