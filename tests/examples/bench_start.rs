@@ -48,7 +48,10 @@ async fn each<T, F: Future<Output = ()>>(all: impl IntoIterator<Item = T>, work:
 /// One that ended yesterday.
 async fn make(stage: &Stage, number: usize) {
     let name = format!("old-{number}");
-    stage.namespace.incident(&name, "counter-0", json!({"title": format!("Incident {number}"), "severity": "info"})).await;
+    stage
+        .namespace
+        .incident(&name, "counter-0", json!({"title": format!("Incident {number}"), "severity": "info"}))
+        .await;
     let now = jiff::Timestamp::now().to_string();
     let condition = json!({"type": "Finished", "status": "True", "reason": "Concluded", "message": "It ended.",
         "lastTransitionTime": now, "observedGeneration": 1});
@@ -76,7 +79,12 @@ async fn start(stage: &Stage, round: usize) -> Value {
         if condition(&incident, "Accepted").1 == "SubjectNotFound" {
             break;
         }
-        assert!(begun.elapsed() < LONG, "the new Incident is not served: {:?}\n{}", incident.status, controller.last_words());
+        assert!(
+            begun.elapsed() < LONG,
+            "the new Incident is not served: {:?}\n{}",
+            incident.status,
+            controller.last_words()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let served = begun.elapsed();

@@ -217,7 +217,9 @@ impl Trail {
                 wrong.push(format!("the call {seq} has the results {results:?}"));
             }
         }
-        wrong.extend(called.iter().filter(|(_, times)| **times > 1).map(|(id, times)| format!("{id} is called {times} times")));
+        wrong.extend(
+            called.iter().filter(|(_, times)| **times > 1).map(|(id, times)| format!("{id} is called {times} times")),
+        );
         let asked: BTreeSet<String> = self
             .of("turn")
             .flat_map(|(_, data)| data["message"]["content"].as_array().cloned().unwrap_or_default())
@@ -316,7 +318,9 @@ impl Trail {
             }
             outcomes.insert(part, outcome);
         }
-        let resumed = self.of("control").filter(|(_, data)| data["event"] == "resumed").count();
+        // Another entry says that its container was found again.
+        let again = |data: &Value| data["event"] == "resumed" && data["details"]["container"].is_null();
+        let resumed = self.of("control").filter(|(_, data)| again(data)).count();
         Tally { outcomes, entries: self.entries.len(), resumed }
     }
 }

@@ -111,7 +111,8 @@ impl Counter {
 /// * `c4` changes the subject through the Docker CLI.
 #[must_use]
 pub fn script(counter: &str) -> String {
-    let say = |what: &str| format!("exec 3<>/dev/tcp/counter/7000; echo '{what}' >&3; read -r answer <&3; echo $answer");
+    let say =
+        |what: &str| format!("exec 3<>/dev/tcp/counter/7000; echo '{what}' >&3; read -r answer <&3; echo $answer");
     let print = |what: &str| format!("for i in $(seq {PRINTED}); do echo {what} $i; done");
     let rules = serde_json::json!({
         "description": "Four commands that leave a mark each.",

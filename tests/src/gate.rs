@@ -136,7 +136,12 @@ impl Gate {
         Self::start(path.display().to_string(), Listener::Unix(listener), to, inspectors)
     }
 
-    fn start(address: String, listener: Listener, to: To, inspectors: impl Fn() -> Inspectors + Send + 'static) -> Self {
+    fn start(
+        address: String,
+        listener: Listener,
+        to: To,
+        inspectors: impl Fn() -> Inspectors + Send + 'static,
+    ) -> Self {
         let open = watch::Sender::new(true);
         let mut seen = open.subscribe();
         let accept = async move {

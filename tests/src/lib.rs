@@ -103,7 +103,8 @@ impl TempNamespace {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
     {
-        let labels = self.installation.as_ref().map(|installation| json!({crds::names::LABEL_INSTALLATION: installation}));
+        let labels =
+            self.installation.as_ref().map(|installation| json!({crds::names::LABEL_INSTALLATION: installation}));
         let object: K = serde_json::from_value(json!({
             "apiVersion": K::api_version(&()), "kind": K::kind(&()),
             "metadata": {"name": name, "labels": labels}, "spec": spec,

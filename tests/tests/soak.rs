@@ -23,7 +23,9 @@ const CALM: Duration = Duration::from_mins(5);
 const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 
 fn setting(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number")))
+    std::env::var(name)
+        .ok()
+        .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -126,7 +128,12 @@ impl<'a> Pair<'a> {
             let (index, kill) = (self.random.random_range(0..2), self.random.random_bool(0.6));
             let away = Duration::from_millis(self.random.random_range(0..25_000));
             self.faults += 1;
-            println!("soak: {} {} for {} ms", ["left", "right"][index], if kill { "killed" } else { "stopped" }, away.as_millis());
+            println!(
+                "soak: {} {} for {} ms",
+                ["left", "right"][index],
+                if kill { "killed" } else { "stopped" },
+                away.as_millis()
+            );
             if kill {
                 self.controllers[index].kill();
                 tokio::time::sleep(away / 5).await;

@@ -234,7 +234,7 @@ impl Lane {
                 return Ok(incident);
             }
             if begun.elapsed() > LONG {
-                return Err(format!("not finished within {LONG:?}: {:?}", incident.status));
+                return Err(format!("not finished within {LONG:?}: {}", shown(&incident)));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -269,4 +269,10 @@ impl Lane {
         self.close().await;
         wrong
     }
+}
+
+/// Where an Incident stands, in a line.
+fn shown(incident: &Incident) -> String {
+    let message = incident.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    format!("{} ({message})", operator_tests::phase(incident))
 }

@@ -101,8 +101,10 @@ pub(crate) fn faketime() -> Option<&'static str> {
 }
 
 fn entry(call: &Call, holds: impl Fn(&str, &serde_json::Value) -> bool) -> bool {
-    let entry = Some(call).filter(|call| call.function == "append_entry").and_then(Call::entry);
-    entry.is_some_and(|entry| holds(entry["kind"].as_str().unwrap_or_default(), &entry["data"]))
+    let writes = ["append_entry", "seal_session"].contains(&call.function.as_str());
+    call.entry()
+        .filter(|_| writes)
+        .is_some_and(|entry| holds(entry["kind"].as_str().unwrap_or_default(), &entry["data"]))
 }
 
 fn ends(call: &Call) -> bool {
@@ -121,7 +123,9 @@ const COMMITTED: [Kind; 12] = [
     ("`control` started, before commit", "`control` started, after commit", |call| {
         entry(call, |kind, data| kind == "control" && data["event"] == "started")
     }),
-    ("`tool_result`, before commit", "`tool_result`, after commit", |call| entry(call, |kind, _| kind == "tool_result")),
+    ("`tool_result`, before commit", "`tool_result`, after commit", |call| {
+        entry(call, |kind, _| kind == "tool_result")
+    }),
     ("`change` begun, before commit", "`change` begun, after commit", |call| {
         entry(call, |kind, data| kind == "change" && data["step"] == "begun")
     }),

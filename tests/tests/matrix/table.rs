@@ -81,10 +81,18 @@ impl Table {
         for row in rows {
             let (commands, entries) = match &row.result {
                 Outcome::Holds(tally) => (commands(tally), tally.entries.to_string()),
-                Outcome::Wrong(wrong) => (format!("**does not hold**: {}", wrong.join("; ").replace('|', "/")), "-".into()),
+                Outcome::Wrong(wrong) => {
+                    (format!("**does not hold**: {}", wrong.join("; ").replace('|', "/")), "-".into())
+                }
                 Outcome::Skipped(why) => (format!("not played: {why}"), "-".into()),
             };
-            let _ = writeln!(text, "| {} | {} | {commands} | {entries} | {:.1} |", row.place, row.fault, row.took.as_secs_f64());
+            let _ = writeln!(
+                text,
+                "| {} | {} | {commands} | {entries} | {:.1} |",
+                row.place,
+                row.fault,
+                row.took.as_secs_f64()
+            );
         }
         text
     }
@@ -97,7 +105,11 @@ fn commands(tally: &Tally) -> String {
         .filter(|(_, outcome)| *outcome != "exited")
         .map(|(command, outcome)| format!("{command} {}", outcome.replace('_', " ")))
         .collect();
-    if others.is_empty() { "4 ran once".into() } else { format!("{} ran once, {}", 4 - others.len(), others.join(", ")) }
+    if others.is_empty() {
+        "4 ran once".into()
+    } else {
+        format!("{} ran once, {}", 4 - others.len(), others.join(", "))
+    }
 }
 
 /// Puts the table between its marks in a page.
