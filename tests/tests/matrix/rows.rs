@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Late,
     /// The controller is stopped; another one leads; then it goes on, and what it said last arrives.
     Pause,
+    /// The same, but it goes on only when the other one has written its first entries.
+    PauseLonger,
     /// The controller is asked to end; another one is started.
     Terminate,
     /// Killed; while nobody is there the agent's container is removed; another one is started.
@@ -54,6 +56,7 @@ impl Fault {
             Self::Kill => "SIGKILL, restart",
             Self::Late => "SIGKILL, restart, its last words arrive late",
             Self::Pause => "SIGSTOP past the takeover, SIGCONT",
+            Self::PauseLonger => "SIGSTOP until the next one works, SIGCONT",
             Self::Terminate => "SIGTERM, restart",
             Self::KillAndRemove => "SIGKILL, agent's container removed, restart",
             Self::KillAndClock => "SIGKILL, restart with the clock ten minutes ahead",
@@ -171,6 +174,15 @@ pub(crate) fn all() -> Vec<Row> {
     let answer = ("model in the middle of its answer", Model(Back, &["x-offline-rule: second", "content_block_delta"]));
     rows.push(row("`tool_call`, before commit", Store(Side::Before, called), Fault::Late));
     rows.push(row("`turn`, before commit", Store(Side::Before, COMMITTED[2].2), Fault::Late));
+    let sent = ("command sent, not there", Engine(Out, &[r#""type":"start""#]));
+    for (place, at) in [
+        sent,
+        ("`tool_result`, before commit", Store(Side::Before, COMMITTED[6].2)),
+        ("`change` begun, before commit", Store(Side::Before, COMMITTED[7].2)),
+        ("`turn`, before commit", Store(Side::Before, COMMITTED[2].2)),
+    ] {
+        rows.push(row(place, at, Fault::PauseLonger));
+    }
     for (place, at) in [begun, answer] {
         rows.push(row(place, at, Fault::Terminate));
     }
