@@ -54,6 +54,10 @@ impl Lane {
         let incident = self.finished(&name).await.map_err(|why| vec![why])?;
         // All that it may still say has been said.
         self.stage.calm();
+        if row.fault == Fault::KillAndClock {
+            self.leader.kill();
+            self.start(&[]).await.map_err(|why| vec![why])?;
+        }
         let tally = self.stage.judge(&incident, &self.stage.counters[0]).await?;
         let odd = |(command, outcome): (&String, &String)| {
             let allowed = outcome == "exited" || row.may.contains(&(command.as_str(), outcome.as_str()));

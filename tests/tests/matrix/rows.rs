@@ -160,7 +160,7 @@ pub(crate) fn all() -> Vec<Row> {
         ("command in the middle of its output", Working("c3")),
         ("model asked, question on the way", Model(Out, &["POST /v1/messages"])),
         ("model in the middle of its answer", Model(Back, &["x-offline-rule: second", "content_block_delta"])),
-        ("containers about to be removed", Engine(Out, &["DELETE /v1.41/containers/"])),
+        ("containers about to be removed", Engine(Out, &["DELETE /"])),
     ]);
     let row = |place, at, fault| Row { place, at, fault, may: may(place, fault) };
     let mut rows = Vec::new();
@@ -215,6 +215,8 @@ fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
         ("container asked for, not made" | "container made, not started", _) => vec![("c1", "not_started")],
         // What ran in a container that is gone cannot be had.
         (_, Fault::AgentRemoved | Fault::KillAndRemove) => vec![("c2", "unknown")],
+        // A gateway that is gone stays gone: the agent's Docker CLI says so, and the rest of the session has none.
+        (_, Fault::GatewayRemoved) => vec![("c4", "refused")],
         _ => Vec::new(),
     }
 }
