@@ -80,16 +80,7 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self {
-            pool,
-            limit,
-            place,
-            appended,
-            epoch: None,
-            signer: None,
-            chain: Chain::new(),
-            leadership: None,
-        })
+        Ok(Self { pool, limit, place, appended, epoch: None, signer: None, chain: Chain::new(), leadership: None })
     }
 
     /// The same store, whose writes carry the epoch of this leadership. The first of them that is
