@@ -7,6 +7,8 @@
 mod entries;
 mod links;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
