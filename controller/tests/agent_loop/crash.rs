@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use controller::agent::SessionEnd;
 use controller::audit::{
-    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, FakeStore, NewSession, SessionRecord,
+    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, FakeStore, NewSession, SessionRecord,
     SessionState, StoredEntry,
 };
+use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step};
 use controller::model::{Model, ModelError, ModelMessage, ModelRequest, OnEvent};
 use controller::sandbox::fake::FakeCall;
@@ -279,6 +280,14 @@ impl AuditStore for DyingStore {
 
     async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
         self.inner.running().await
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        self.inner.last_of(session, kinds, limit).await
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        self.inner.record_halt(halt).await
     }
 }
 
