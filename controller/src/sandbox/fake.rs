@@ -15,7 +15,7 @@ use super::{
     Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Recovered,
     Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
 };
-use crate::audit::entry::{Change, ChangeResult};
+use crate::audit::entry::{Change, ChangeOrigin, ChangeResult};
 use crate::session::SessionId;
 
 type Run = dyn Fn(&Command) -> CommandResult + Send + Sync;
@@ -99,6 +99,12 @@ impl Ledger for MemoryLedger {
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
         self.state().completed.push((begun, result.clone()));
         Ok(())
+    }
+
+    fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
+        let state = self.state();
+        let numbered = (1_i64..).zip(state.begun.iter().map(|change| change.origin));
+        numbered.filter(|(seq, _)| state.completed.iter().all(|(completed, _)| completed != seq)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use controller::agent::SessionEnd;
 use controller::audit::{
-    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, FakeStore, NewSession, SessionRecord,
+    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, NewSession, SessionRecord,
     SessionState, StoredEntry,
 };
 use controller::halt::Halt;
@@ -31,6 +31,14 @@ pub(crate) enum Moment {
     InCommand(usize),
     /// While the model answers.
     InCall(usize),
+    /// Just before the session's row stands.
+    BeforeSession,
+    /// Just after it.
+    AfterSession,
+    /// Just before the session's row says that it ended.
+    BeforeEnd,
+    /// Just after it.
+    AfterEnd,
 }
 
 /// What dies at a moment: the store, the model and the sandbox know about it.
@@ -48,6 +56,13 @@ impl Fuse {
         let dead = CancellationToken::new();
         *fuse.lock().unwrap() = Self { moment, dead: dead.clone(), ..Self::default() };
         dead
+    }
+
+    /// A command runs.
+    pub(crate) fn command(&mut self) {
+        self.commands += 1;
+        let now = Moment::InCommand(self.commands);
+        self.is_now(now);
     }
 
     /// Whether it is now. From then on nothing of the dead controller goes on.
@@ -76,10 +91,7 @@ impl World {
         let mut rig = Rig::with({
             let fuse = fuse.clone();
             move |command: &Command| {
-                let mut fuse = fuse.lock().unwrap();
-                fuse.commands += 1;
-                let now = Moment::InCommand(fuse.commands);
-                fuse.is_now(now);
+                fuse.lock().unwrap().command();
                 CommandResult::exited(0, &format!("{}\n", command.command), "")
             }
         });
@@ -90,8 +102,8 @@ impl World {
     /// One controller, which may die at `moment`. `None` if it does.
     pub(crate) async fn controller(&self, moment: Option<Moment>) -> Option<SessionEnd> {
         let dead = Fuse::burn(&self.fuse, moment);
-        let store: Arc<dyn AuditStore> =
-            Arc::new(DyingStore { inner: self.rig.store.clone(), fuse: self.fuse.clone() });
+        let inner: Arc<dyn AuditStore> = Arc::new(self.rig.store.clone());
+        let store: Arc<dyn AuditStore> = Arc::new(DyingStore { inner, fuse: self.fuse.clone() });
         // One answer a turn: those that are on record were given.
         let turns = self.turns();
         let inner = FakeModel::new(self.script.iter().skip(turns).cloned());
@@ -222,9 +234,9 @@ pub(crate) fn renumbered(value: &Value, numbers: &[i64]) -> Value {
     }
 }
 
-struct DyingStore {
-    inner: FakeStore,
-    fuse: Arc<Mutex<Fuse>>,
+pub(crate) struct DyingStore {
+    pub(crate) inner: Arc<dyn AuditStore>,
+    pub(crate) fuse: Arc<Mutex<Fuse>>,
 }
 
 impl DyingStore {
@@ -243,7 +255,10 @@ impl AuditStore for DyingStore {
     }
 
     async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
-        self.inner.begin_session(new).await
+        self.die_if(Moment::BeforeSession).await;
+        let record = self.inner.begin_session(new).await?;
+        self.die_if(Moment::AfterSession).await;
+        Ok(record)
     }
 
     async fn find_session(&self, uid: &str, attempt: i64) -> Result<Option<SessionRecord>, AuditError> {
@@ -263,7 +278,13 @@ impl AuditStore for DyingStore {
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
-        self.inner.update_session(session, state).await
+        if state.ended_at.is_none() {
+            return self.inner.update_session(session, state).await;
+        }
+        self.die_if(Moment::BeforeEnd).await;
+        self.inner.update_session(session, state).await?;
+        self.die_if(Moment::AfterEnd).await;
+        Ok(())
     }
 
     async fn add_summary(&self, session: &SessionId, seq: i64, text: &str) -> Result<(), AuditError> {
@@ -291,9 +312,9 @@ impl AuditStore for DyingStore {
     }
 }
 
-struct DyingModel {
-    inner: FakeModel,
-    fuse: Arc<Mutex<Fuse>>,
+pub(crate) struct DyingModel {
+    pub(crate) inner: FakeModel,
+    pub(crate) fuse: Arc<Mutex<Fuse>>,
 }
 
 #[async_trait]
