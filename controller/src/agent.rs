@@ -43,8 +43,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::Budgets;
 pub use end::{Findings, SessionEnd};
-pub use orders::{Aftermath, Brake, Orders, StillRuns};
 pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
+pub use orders::{Aftermath, Brake, Orders, StillRuns};
 pub use progress::{Progress, ProgressLine, RunningCommand};
 pub use resume::{Left, NotResumable};
 pub use sandboxes::{SandboxSource, Wanted};

@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::halt::Halt;
 use crate::incident::places::Places;
 use crate::incident::validate::{self, Defaults, Fit};
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::sandbox::SandboxProvider;
@@ -29,6 +30,8 @@ use crate::status::StatusWriter;
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// Whether this process leads: asked before what cannot refuse an old epoch itself.
+    pub leadership: Leadership,
     /// This installation's name (see [`names::LABEL_INSTALLATION`]).
     pub installation: String,
     /// What an Incident gets that asks for nothing special.
@@ -100,7 +103,8 @@ impl Context {
             validate::image_fits(&incident, fit.project, &self.defaults).ok()?;
             let me = waiting(&incident, fit.most_sessions)?;
             let key = SessionKey { uid: me.uid.clone(), attempt: me.attempt };
-            let free = !self.engine.is_blocked(&key) && self.engine.view(&key).is_none() && !self.engine.is_expected(&key);
+            let free =
+                !self.engine.is_blocked(&key) && self.engine.view(&key).is_none() && !self.engine.is_expected(&key);
             free.then_some(me)
         };
         Line::new(self.waiting().filter_map(in_queue).collect(), &self.engine.busy(), self.engine.limit())

@@ -37,7 +37,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)));
+    controller::logging::start(matches!(
+        command,
+        Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)
+    ));
     // A command's privileges belong to a thread, and the runtime makes more of them.
     if let Command::Supervise(args) = &command
         && let Err(message) = cli::supervise::prepare(args)

@@ -9,6 +9,7 @@ mod engine;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::leader::Leadership;
 use controller::sandbox::docker::DockerProvider;
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::{
@@ -41,7 +42,7 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
         names
     });
     let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
-    assert_eq!(sandbox.name(), format!("operator-agent-{}", request.session));
+    assert_eq!(sandbox.name(), format!("operator-agent-{}-e1", request.session));
 
     // Who it is and what it cannot do.
     assert_eq!(out(&run(&sandbox, 1, "id -u; pwd; grep -E 'CapEff|CapPrm|NoNewPrivs' /proc/self/status").await), {
@@ -101,6 +102,49 @@ async fn a_standing_container_is_taken_over_with_its_outcomes() {
 }
 
 #[tokio::test]
+async fn what_a_later_leader_made_is_not_touched_and_what_an_earlier_one_made_is_kept() {
+    let project = Project::up();
+    let request = project.request();
+    let earlier = project.provider().with_epoch(2);
+    let plan = earlier.preflight(&request).await.unwrap();
+    let sandbox = earlier.create(&plan, MemoryLedger::new()).await.unwrap();
+    let name = sandbox.name().to_owned();
+    assert!(name.ends_with("-e2"), "{name}");
+    assert_eq!(docker(&["inspect", "-f", "{{index .Config.Labels \"operator.dev/epoch\"}}", &name]), "2");
+    drop(sandbox);
+
+    // The next leader finds it under the name that it has.
+    let leadership = Leadership::for_ever(3);
+    let later = project.provider().led_by(&leadership);
+    let sandbox = later.create(&plan, MemoryLedger::new()).await.unwrap();
+    assert_eq!(sandbox.name(), name);
+    assert_eq!(out(&run(&sandbox, 1, "echo kept").await), "kept");
+    // And makes its own, when that one is gone.
+    docker(&["rm", "-f", &name]);
+    let sandbox = later.create(&plan, MemoryLedger::new()).await.unwrap();
+    assert!(sandbox.name().ends_with("-e3"), "{}", sandbox.name());
+    let standing = project.standing();
+
+    // A late call of the earlier one, from before it knew.
+    for error in [
+        earlier.remove(&request.session).await.unwrap_err(),
+        earlier.create(&plan, MemoryLedger::new()).await.err().unwrap(),
+    ] {
+        assert!(error.is_transient() && error.to_string().contains("another one leads"), "{error}");
+    }
+    assert_eq!(project.standing(), standing);
+    // Nor does the leader itself do anything once it is over, and nothing is lost by that.
+    leadership.end();
+    assert!(later.remove(&request.session).await.unwrap_err().is_transient());
+    for error in [sandbox.run(&command(2, "true")).await.unwrap_err(), sandbox.kill(1).await.unwrap_err()] {
+        assert!(error.is_transient() && error.to_string().contains("does not lead"), "{error}");
+    }
+    assert_eq!(project.standing(), standing);
+    project.provider().with_epoch(4).remove(&request.session).await.unwrap();
+    assert_eq!(project.standing(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_paused_container_is_silent_and_not_lost() {
     let project = Project::up();
     let provider = project.provider().with_patience(controller::sandbox::stream::Patience {
@@ -152,7 +196,8 @@ async fn the_engine_ends_and_freezes_what_no_supervisor_would_find() {
     provider.kill(&request.session).await.unwrap();
     let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     // In a session of its own and without its marks: nothing inside finds it.
-    let hidden = "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
+    let hidden =
+        "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
     run(&sandbox, 1, hidden).await;
     let state = |what: &str| docker(&["inspect", "-f", &format!("{{{{.State.{what}}}}}"), sandbox.name()]);
 
@@ -190,7 +235,8 @@ async fn a_command_that_runs_in_the_subject_is_known_by_its_process() {
     let ids = docker(&["inspect", "-f", "{{json .ExecIDs}}", &project.container()]);
     let ids: Vec<String> = serde_json::from_str(&ids).unwrap();
     assert!(provider.running_exec(&ids[0]).await.unwrap().is_some_and(|pid| pid > 1));
-    let kill = "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in 'sleep 30'*) kill ${p#/proc/};; esac; done";
+    let kill =
+        "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in 'sleep 30'*) kill ${p#/proc/};; esac; done";
     docker(&["exec", &project.container(), "sh", "-c", kill]);
     for _ in 0..100 {
         if provider.running_exec(&ids[0]).await.unwrap().is_none() {

@@ -402,7 +402,8 @@ mod tests {
         for (key, value) in more.as_object().cloned().unwrap_or_default() {
             spec[key] = value;
         }
-        let object = json!({"apiVersion": "operator.dev/v1alpha1", "kind": "Incident", "metadata": {"name": "i"}, "spec": spec});
+        let object =
+            json!({"apiVersion": "operator.dev/v1alpha1", "kind": "Incident", "metadata": {"name": "i"}, "spec": spec});
         serde_json::from_value(object).unwrap()
     }
 

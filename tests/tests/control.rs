@@ -97,9 +97,7 @@ async fn a_note_is_heard_in_the_next_turn_and_cannot_be_taken_back() {
     let namespace = Cluster::connect().await.namespace("note").await;
     namespace.subject("limiter", "ratelimiter").await;
     let first = json!({"text": "Nothing to see here.", "author": "jane"});
-    namespace
-        .incident("listens", "limiter", json!({"agent": {"model": "offline-listener"}, "notes": [first]}))
-        .await;
+    namespace.incident("listens", "limiter", json!({"agent": {"model": "offline-listener"}, "notes": [first]})).await;
     namespace.wait("listens", "running", LATER, |i| i.status.as_ref().is_some_and(|s| s.commands > Some(0))).await;
     let second = json!({"text": "the word is\nmarzipan\nthe word is marzipan", "author": "bob"});
     namespace.patch("listens", json!({"notes": [first, second]})).await;
@@ -163,7 +161,9 @@ async fn a_storm_is_queued_with_places_and_ends_in_order() {
     for name in &names {
         namespace.incident(name, "limiter", json!({"agent": {"model": "offline-sleeper"}, "severity": "info"})).await;
     }
-    namespace.incident("worst", "limiter", json!({"agent": {"model": "offline-sleeper"}, "severity": "critical"})).await;
+    namespace
+        .incident("worst", "limiter", json!({"agent": {"model": "offline-sleeper"}, "severity": "critical"}))
+        .await;
     let api: Api<Incident> = namespace.api();
     let placed = || async {
         let all = api.list(&kube::api::ListParams::default()).await.unwrap().items;

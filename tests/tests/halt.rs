@@ -31,7 +31,8 @@ async fn a_halt_kills_what_runs_holds_back_what_waits_and_both_go_on() {
     namespace.subject("limiter", "ratelimiter").await;
     let patient = json!({"agent": {"model": "offline-patient"}});
     namespace.incident("runs", "limiter", patient.clone()).await;
-    let command = |i: &Incident| i.status.as_ref().is_some_and(|s| s.message.as_deref() == Some("$ echo begun; sleep 300"));
+    let command =
+        |i: &Incident| i.status.as_ref().is_some_and(|s| s.message.as_deref() == Some("$ echo begun; sleep 300"));
     let running = namespace.wait("runs", "running its command", LATER, command).await;
     let container = running.status.clone().unwrap().container.unwrap();
     namespace.incident("waits", "limiter", patient.clone()).await;
@@ -43,7 +44,8 @@ async fn a_halt_kills_what_runs_holds_back_what_waits_and_both_go_on() {
     assert_eq!(phase(&halted), "Running");
     assert!(halted.status.unwrap().message.unwrap().contains("wrong cluster"));
     namespace.wait("waits", "halted", SOON, |i| reason(i) == "Halted").await;
-    let top = || String::from_utf8(std::process::Command::new("docker").args(["top", &container]).output().unwrap().stdout);
+    let top =
+        || String::from_utf8(std::process::Command::new("docker").args(["top", &container]).output().unwrap().stdout);
     wait_until("the command is dead", SOON, || async { !top().unwrap().contains("sleep 300") }).await;
     namespace.incident("late", "limiter", patient).await;
     namespace.wait("late", "halted from its beginning", SOON, |i| reason(i) == "Halted").await;

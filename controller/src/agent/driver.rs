@@ -21,7 +21,7 @@ use super::state::{END, FINDINGS, State};
 use super::step::{Step, next};
 use super::summary::SummaryQueue;
 use super::transcript::TELL;
-use super::{AgentDeps, Aftermath, Findings, Orders, Progress, SessionEnd, Trail, TrailError, Wanted};
+use super::{Aftermath, AgentDeps, Findings, Orders, Progress, SessionEnd, Trail, TrailError, Wanted};
 use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry, ReasoningEntry};
 use crate::model::Model;
 use crate::session::SessionId;

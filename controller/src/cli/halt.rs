@@ -46,7 +46,8 @@ impl PlaceArgs {
     async fn client(&self) -> Result<kube::Client, String> {
         let config = cluster::config(self.kubeconfig.as_deref(), self.context.as_deref()).await;
         let config = config.map_err(|reason| format!("no Kubernetes cluster, so nothing changed: {reason}"))?;
-        kube::Client::try_from(config).map_err(|error| format!("no Kubernetes cluster, so nothing changed: {}", chain(&error)))
+        kube::Client::try_from(config)
+            .map_err(|error| format!("no Kubernetes cluster, so nothing changed: {}", chain(&error)))
     }
 
     fn object(&self) -> String {

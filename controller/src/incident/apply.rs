@@ -17,8 +17,8 @@ use super::status::{HALTED, QUEUED, StatusBuilder, Trouble};
 use super::validate::{Accepted, validate};
 use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::session::task::{self, Work};
 use crate::session::engine::Room;
+use crate::session::task::{self, Work};
 use crate::session::{SessionKey, adopt};
 use crate::status::{Urgency, Written};
 

@@ -185,7 +185,8 @@ mod tests {
             view: None,
             expected: true,
             earlier_runs: false,
-            blocked: false, halted: None,
+            blocked: false,
+            halted: None,
             turn: &|_| Turn::Start,
         };
         let gone = Err(Rejected { reason: "SubjectNotFound", message: String::new() });
@@ -234,7 +235,18 @@ mod tests {
         let halt = Halt { by: Some("jane".into()), ..Halt::default() };
         let planned = |incident: &Incident, validated: &Result<Accepted, Rejected>| {
             let halted = Some(halt.clone());
-            plan(incident, Known { validated, view: None, expected: false, earlier_runs: false, blocked: false, halted, turn: &|_| Turn::Start })
+            plan(
+                incident,
+                Known {
+                    validated,
+                    view: None,
+                    expected: false,
+                    earlier_runs: false,
+                    blocked: false,
+                    halted,
+                    turn: &|_| Turn::Start,
+                },
+            )
         };
         assert_eq!(planned(&incident("attempt: 1", "{}"), &accepted(false)), Plan::Halted(halt.clone()));
         assert_eq!(planned(&incident("attempt: 1", "{}"), &accepted(true)), Plan::Suspended);
@@ -247,6 +259,7 @@ mod tests {
         let known = Known {
             validated: &validated,
             view: None,
+            expected: false,
             earlier_runs: false,
             blocked: false,
             halted: None,

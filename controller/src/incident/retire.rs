@@ -124,6 +124,10 @@ async fn delete(context: &Context, incident: &Incident, why: Why) {
         preconditions: Some(Preconditions { uid: incident.uid(), resource_version: incident.resource_version() }),
         ..DeleteParams::default()
     };
+    // Who does not lead any more deletes nothing.
+    if context.leadership.check().is_err() {
+        return;
+    }
     match api.delete(&name, &params).await {
         Ok(_) => {
             tracing::info!(namespace, name, session, rule = why.rule(), "a finished Incident is deleted");
@@ -190,7 +194,10 @@ mod tests {
     fn a_subject_keeps_those_that_ended_last() {
         let mut all: Vec<_> = (0..5).map(|i| incident(&format!("a{i}"), "a", "", Some(i * 10))).collect();
         all.extend((0..3).map(|i| incident(&format!("b{i}"), "b", "", Some(i * 10))));
-        assert_eq!(names(&all, &[("a", 3)], "{historyLimit: 2}"), ["a3 historyLimit", "a4 historyLimit", "b2 historyLimit"]);
+        assert_eq!(
+            names(&all, &[("a", 3)], "{historyLimit: 2}"),
+            ["a3 historyLimit", "a4 historyLimit", "b2 historyLimit"]
+        );
         assert!(names(&all, &[], "{}").is_empty(), "the default keeps a hundred");
     }
 

@@ -98,12 +98,7 @@ impl StatusBuilder {
                 self.condition("SessionReady", ConditionStatus::False, HALTED, &message);
                 self.pending(&message);
             }
-            Plan::Leave
-            | Plan::Adopt
-            | Plan::Blocked
-            | Plan::Start
-            | Plan::Unplaced
-            | Plan::Observe { .. } => {}
+            Plan::Leave | Plan::Adopt | Plan::Blocked | Plan::Start | Plan::Unplaced | Plan::Observe { .. } => {}
         }
         self.status
     }

@@ -37,7 +37,8 @@ pub async fn adopt(context: Arc<Context>, incident: Arc<Incident>, attempt: i64,
 /// as one that was cancelled, and its place is given back.
 pub fn end(context: &Arc<Context>, record: &SessionRecord) {
     let key = SessionKey::of(record);
-    let Some(seat) = context.engine.reserve(&key, &Engine::subject_of(record), Engine::incident_of(record), Room::Standing)
+    let Some(seat) =
+        context.engine.reserve(&key, &Engine::subject_of(record), Engine::incident_of(record), Room::Standing)
     else {
         return;
     };

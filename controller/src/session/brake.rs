@@ -249,7 +249,8 @@ mod tests {
     #[tokio::test]
     async fn a_halt_freezes_the_container_until_it_is_over() {
         let rig = rig().await;
-        let hold = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(rig.brake.clone().follow(rig.halt.subscribe())));
+        let hold =
+            tokio_util::task::AbortOnDropHandle::new(tokio::spawn(rig.brake.clone().follow(rig.halt.subscribe())));
         let frozen = |rig: &Rig| {
             let calls = rig.provider.calls().into_iter().filter_map(|call| match call {
                 FakeCall::Pause(_, paused) => Some(paused),

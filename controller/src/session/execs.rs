@@ -144,7 +144,10 @@ mod tests {
         assert_eq!(open, [(6, "bb".to_owned()), (7, "cc".to_owned())]);
         assert_eq!(changes.begun, 5);
         let lines = changes.lines();
-        assert_eq!(lines[2..], ["docker exec web sleep 8 (outcome unknown)", "docker restart web", "docker exec web x (not done)"]);
+        assert_eq!(
+            lines[2..],
+            ["docker exec web sleep 8 (outcome unknown)", "docker restart web", "docker exec web x (not done)"]
+        );
     }
 
     #[test]

@@ -69,7 +69,8 @@ pub(super) async fn go_on(context: &Arc<Context>, record: &SessionRecord, fallba
         }
     };
     tracing::info!(session = %record.new.id, behind = record.state.last_seq, "going on with a session");
-    let bench = Bench::new(context, &record, seat, left.progress().clone(), left.state().open_changes().clone(), changes);
+    let bench =
+        Bench::new(context, &record, seat, left.progress().clone(), left.state().open_changes().clone(), changes);
     let deps = bench.deps(request, None);
     bench.end(agent::resume(deps, left, seat.cancel.clone())).await
 }

@@ -18,8 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::brake::SessionBrake;
 use super::earlier;
 use super::engine::Seat;
-use super::ledger::{Gate, SessionLedger};
 use super::execs::Changes;
+use super::ledger::{Gate, SessionLedger};
 use super::resume::go_on;
 use super::source::Source;
 use super::view::End;
@@ -213,7 +213,9 @@ async fn earlier(context: &Context, new: &NewSession, seat: &Seat) -> Result<Opt
             Err(error) => {
                 let error = crate::error::chain(&error);
                 tracing::error!(session = %new.id, error, "what earlier attempts left cannot be read");
-                return Ok(Some(format!("There were earlier attempts on this incident; their trails cannot be read: {error}\n")));
+                return Ok(Some(format!(
+                    "There were earlier attempts on this incident; their trails cannot be read: {error}\n"
+                )));
             }
         };
         tokio::select! {

@@ -256,5 +256,9 @@ async fn a_cancelled_command_ends_though_the_store_is_away() {
     let calls = rig.provider.calls();
     assert!(calls.contains(&FakeCall::Kill(4)) && calls.iter().any(|call| matches!(call, FakeCall::KillAll(_))));
     rig.store.heal();
-    assert!(!rig.bodies().iter().any(|body| matches!(body, EntryBody::ToolResult(r) if r.outcome == CallOutcome::Cancelled)));
+    assert!(
+        !rig.bodies()
+            .iter()
+            .any(|body| matches!(body, EntryBody::ToolResult(r) if r.outcome == CallOutcome::Cancelled))
+    );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use controller::agent::transcript::Transcript;
 use controller::agent::{
-    self, AgentDeps, Aftermath, Brake, Budgets, DockerAccess, IncidentBrief, Left, Orders, Progress, SandboxSource,
+    self, Aftermath, AgentDeps, Brake, Budgets, DockerAccess, IncidentBrief, Left, Orders, Progress, SandboxSource,
     SessionEnd, SessionInput, StillRuns, SubjectBrief, Summariser, Wanted,
 };
 use controller::audit::entry::NoteEntry;
@@ -156,11 +156,7 @@ impl Rig {
             }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
-            orders: Orders {
-                notes: self.notes.subscribe(),
-                halt: self.halt.subscribe(),
-                brake: self.brake.clone(),
-            },
+            orders: Orders { notes: self.notes.subscribe(), halt: self.halt.subscribe(), brake: self.brake.clone() },
         };
         (deps, seen)
     }

@@ -253,9 +253,7 @@ fn control_step(control: &ControlEntry, options: Options) -> Step {
         | ControlEvent::Nudged
         | ControlEvent::Resumed
         | ControlEvent::Halted
-        | ControlEvent::Released => {
-            style.warn(&name)
-        }
+        | ControlEvent::Released => style.warn(&name),
         ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
     };
     let step = Step::new(format!("· {name} {}", printable::one_line(&control.message)));
