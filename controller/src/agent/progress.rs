@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::entry::{ChangeEntry, ChangeOutcome};
 use crate::audit::{EntryBody, EntryKind};
+use crate::model::Usage;
 use crate::money::NanoDollars;
 use crate::printable::short_line;
 
@@ -33,6 +34,9 @@ pub struct Progress {
     pub cost: NanoDollars,
     /// Whether the model has a price.
     pub cost_known: bool,
+    /// How many of the Incident's notes the agent was told.
+    #[serde(default)]
+    pub notes: i64,
     /// Number of the last entry.
     pub last_seq: i64,
     /// The last dozen entries.
@@ -40,6 +44,9 @@ pub struct Progress {
     /// What it waits for, if for something unusual, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// Why it stands still, while the whole installation is halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
     /// The command that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<RunningCommand>,
@@ -76,6 +83,7 @@ impl Progress {
     pub fn saw(&mut self, seq: i64, at: Timestamp, body: &EntryBody) {
         // A change's entry can be seen before or after its neighbours.
         self.last_seq = self.last_seq.max(seq);
+        self.count(body);
         // The verbatim message is not for people: its words and calls have entries of their own.
         if body.kind() == EntryKind::Turn {
             return;
@@ -85,6 +93,29 @@ impl Progress {
         }
         self.recent.push_back(ProgressLine { seq, kind: body.kind(), at, text: line_of(body) });
     }
+}
+
+impl Progress {
+    fn count(&mut self, body: &EntryBody) {
+        match body {
+            EntryBody::Turn(turn) => {
+                let usage = Usage::from_api(turn.usage.clone());
+                self.turns = turn.turn;
+                self.cost += turn.cost;
+                self.input_tokens = self.input_tokens.saturating_add(whole(usage.total_input()));
+                self.cached_tokens = self.cached_tokens.saturating_add(whole(usage.cache_read));
+                self.output_tokens = self.output_tokens.saturating_add(whole(usage.output));
+            }
+            EntryBody::Note(note) => self.notes = self.notes.max(note.number),
+            // One without a limit is not to run.
+            EntryBody::ToolCall(call) if call.timeout_ms.is_some() => self.commands += 1,
+            _ => {}
+        }
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// An entry in one line.
@@ -105,7 +136,8 @@ fn line_of(body: &EntryBody) -> String {
         EntryBody::Change(ChangeEntry::Completed(done)) => {
             format!("change {}: {}", done.change, outcome_of(&done.result.outcome))
         }
-        EntryBody::Turn(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+        EntryBody::Note(note) => printable(&format!("{}: {}", note.author(), note.text)),
+        EntryBody::Turn(_) | EntryBody::Verification(_) => String::new(),
     }
 }
 

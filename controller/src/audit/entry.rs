@@ -70,8 +70,8 @@ impl EntryKind {
     }
 }
 
-/// An entry's content. `Verification` and `Note` have no writer yet; their kinds are reserved in the
-/// schema, and a reader shows what it does not know as it stands.
+/// An entry's content. `Verification` has no writer yet; its kind is reserved in the schema, and a reader shows what
+/// it does not know as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EntryBody {
@@ -92,7 +92,7 @@ pub enum EntryBody {
     /// What the invariants said.
     Verification(Value),
     /// A person's words.
-    Note(Value),
+    Note(NoteEntry),
     /// Started, resumed, cancelled and so on.
     Control(ControlEntry),
 }
@@ -139,6 +139,21 @@ pub struct IncidentEntry {
     pub budgets: Value,
     /// Version of the controller.
     pub operator: String,
+    /// What else the course depends on. Absent in sessions of a version that could not resume one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+}
+
+/// What a session's course depends on besides what the model is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The thinking parameter of every call of the model; null for none.
+    pub thinking: Value,
+    /// How much of each output stream the model is shown.
+    pub cut: Value,
+    /// The container that was asked for.
+    pub sandbox: Value,
 }
 
 /// A message of the model, committed before anything in it is acted on.
@@ -163,6 +178,12 @@ pub struct TurnEntry {
     pub cost: NanoDollars,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
+    /// How many tokens it was allowed to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// More about a refusal, as the API has it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub stop_details: Value,
 }
 
 /// What the model said in words.
@@ -310,6 +331,19 @@ pub struct Change {
     pub argv: Vec<String>,
     /// The call as it is sent to the engine: `{"method", "path", "body"?}`.
     pub call: Value,
+    /// How its gateway knows it, so that a later controller can be told what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ChangeOrigin>,
+}
+
+/// How a gateway knows a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeOrigin {
+    /// Which life of the gateway.
+    pub boot: u64,
+    /// Its number of the change.
+    pub id: u64,
 }
 
 /// What a change is done to.
@@ -352,6 +386,15 @@ pub struct ChangeResult {
     /// What else the engine said: an exit code, a new container's id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
+}
+
+impl ChangeResult {
+    /// Nobody knows what came of it.
+    #[must_use]
+    pub fn unknown(reason: &str) -> Self {
+        let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
+        Self { outcome, duration_ms: 0, input: None, details: Value::Null }
+    }
 }
 
 /// How a change ended.
@@ -424,6 +467,42 @@ pub enum Outcome {
     Unresolved,
 }
 
+/// A person's words to the agent, committed before the model hears them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoteEntry {
+    /// Its number in the Incident's `spec.notes`, from 1. Notes are only ever added, so the number stays.
+    pub number: i64,
+    /// Who says that they said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The words.
+    pub text: String,
+    /// When it was said, by its author's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl NoteEntry {
+    /// The notes of an Incident, in order.
+    #[must_use]
+    pub fn all(notes: &[crds::incident::Note]) -> Vec<Self> {
+        let entry = |(number, note): (i64, &crds::incident::Note)| Self {
+            number,
+            author: note.author.clone(),
+            text: note.text.clone(),
+            at: note.at.as_ref().map(|at| at.0),
+        };
+        (1..).zip(notes).map(entry).collect()
+    }
+
+    /// Who said it, for people.
+    #[must_use]
+    pub fn author(&self) -> &str {
+        self.author.as_deref().unwrap_or("somebody")
+    }
+}
+
 /// Something that Operator itself did or met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -449,6 +528,10 @@ pub enum ControlEvent {
     Compacted,
     /// A person cancelled it or deleted the Incident.
     Cancelled,
+    /// The whole installation was halted: nothing goes on until `released`.
+    Halted,
+    /// The halt is over.
+    Released,
     /// A budget was used up.
     Budget,
     /// Something failed, inside Operator or at the model's API.

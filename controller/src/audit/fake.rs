@@ -19,6 +19,7 @@ use super::proof::signer::{SignedEntry, SignedLink, sign_entry, sign_link};
 use super::proof::{Hash, LinkHead, PrivateKey, PublicKey};
 use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
+use crate::halt::Halt;
 use crate::session::SessionId;
 
 /// What the fake does with an append that it was told about.
@@ -53,6 +54,7 @@ struct Inner {
     entries: BTreeMap<SessionId, Vec<SignedEntry>>,
     links: Vec<SignedLink>,
     summaries: BTreeMap<(SessionId, i64), String>,
+    halts: Vec<Option<Halt>>,
     unavailable: Option<String>,
     deposed: bool,
     rule: Option<Rule>,
@@ -157,6 +159,12 @@ impl FakeStore {
         let mut all: Vec<_> = inner.sessions.keys().filter_map(|id| inner.record(id)).collect();
         all.sort_by(|a, b| (a.new.started_at, &a.new.id).cmp(&(b.new.started_at, &b.new.id)));
         all
+    }
+
+    /// The halts that were put on record and, as `None`, their ends.
+    #[must_use]
+    pub fn halts(&self) -> Vec<Option<Halt>> {
+        self.lock().halts.clone()
     }
 
     /// The summary of an entry.
@@ -346,6 +354,30 @@ impl AuditStore for FakeStore {
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError> {
         let inner = self.available()?;
         inner.read(session, after, limit).into_iter().map(|(bytes, summary)| codec::decode(bytes, summary)).collect()
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        drop(self.available()?);
+        let mut found = self.all(session);
+        found.retain(|entry| kinds.contains(&entry.body.kind()));
+        let surplus = found.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
+        Ok(found.split_off(surplus))
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        let mut inner = self.writable()?;
+        if inner.halts.last().map_or(halt.is_some(), |last| last.as_ref() != halt) {
+            inner.halts.push(halt.cloned());
+        }
+        Ok(())
+    }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
     }
 }
 

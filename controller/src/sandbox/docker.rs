@@ -22,7 +22,7 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan,
+    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Recovered, Sandbox, SandboxError, SandboxPlan,
     SandboxProvider, SandboxRequest,
 };
 use crate::leader::Leadership;
@@ -31,6 +31,7 @@ use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
 
 mod body;
+mod brake;
 mod engine;
 mod exec;
 mod gateway;
@@ -256,6 +257,7 @@ impl SandboxProvider for DockerProvider {
             Some(found) => (found.name, Some(found.id)),
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
+        let is_kept = found.is_some();
         let made = async {
             let id = match found {
                 Some(id) => id,
@@ -271,7 +273,9 @@ impl SandboxProvider for DockerProvider {
         // while all is removed would stay.
         let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
         match stream.and_then(|stream| Ok((stream, changes?))) {
-            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes })),
+            Ok((stream, changes)) => {
+                Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes, is_kept }))
+            }
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -286,6 +290,18 @@ impl SandboxProvider for DockerProvider {
                 Err(error)
             }
         }
+    }
+
+    async fn kill(&self, session: &SessionId) -> Result<(), SandboxError> {
+        self.kill_agents(session).await
+    }
+
+    async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
+        self.pause_agents(session, paused).await
+    }
+
+    async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError> {
+        self.process_of(exec).await
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
@@ -332,6 +348,7 @@ struct DockerSandbox {
     engine: Engine,
     stream: Stream,
     changes: Changes,
+    is_kept: bool,
 }
 
 #[async_trait]
@@ -343,6 +360,14 @@ impl Sandbox for DockerSandbox {
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
         self.engine.leading()?;
         self.stream.run(command).await
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.stream.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {

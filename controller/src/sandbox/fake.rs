@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox,
-    SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
+    Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Recovered,
+    Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
 };
-use crate::audit::entry::{Change, ChangeResult};
+use crate::audit::entry::{Change, ChangeOrigin, ChangeResult};
 use crate::session::SessionId;
 
 type Run = dyn Fn(&Command) -> CommandResult + Send + Sync;
@@ -31,8 +31,14 @@ pub enum FakeCall {
     Remove(SessionId),
     /// A command that was really started: number and text. A second start of a number is none.
     Run(i64, String),
+    /// [`Sandbox::recover`].
+    Recover(i64),
     /// [`Sandbox::kill`].
     Kill(i64),
+    /// [`SandboxProvider::kill`].
+    KillAll(SessionId),
+    /// [`SandboxProvider::pause`].
+    Pause(SessionId, bool),
     /// [`Sandbox::close`].
     Close,
 }
@@ -84,7 +90,7 @@ impl Ledger for MemoryLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
         let mut state = self.state();
         if let Some(reason) = &state.refusal {
-            return Err(reason.clone());
+            return Err(format!("audit unavailable: {reason}"));
         }
         state.begun.push(change.clone());
         Ok(i64::try_from(state.begun.len()).unwrap_or(i64::MAX))
@@ -93,6 +99,12 @@ impl Ledger for MemoryLedger {
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
         self.state().completed.push((begun, result.clone()));
         Ok(())
+    }
+
+    fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
+        let state = self.state();
+        let numbered = (1_i64..).zip(state.begun.iter().map(|change| change.origin));
+        numbered.filter(|(seq, _)| state.completed.iter().all(|(completed, _)| completed != seq)).collect()
     }
 }
 
@@ -115,6 +127,9 @@ struct State {
     preflight_error: Option<SandboxError>,
     create_error: Option<SandboxError>,
     remove_error: Option<SandboxError>,
+    kill_error: Option<SandboxError>,
+    stubborn: bool,
+    execs: HashMap<String, i64>,
     host_access: Option<Result<Vec<HostAccess>, SandboxError>>,
     standing: BTreeMap<SessionId, Arc<FakeSandbox>>,
 }
@@ -162,6 +177,21 @@ impl FakeProvider {
     /// From now on `remove` fails so; `None` heals it.
     pub fn fail_remove(&self, error: Option<SandboxError>) {
         self.shared.state().remove_error = error;
+    }
+
+    /// From now on `kill` of a whole container fails so; `None` heals it.
+    pub fn fail_kill(&self, error: Option<SandboxError>) {
+        self.shared.state().kill_error = error;
+    }
+
+    /// From now on a command that is killed goes on, as long as its container stands.
+    pub fn ignore_kills(&self) {
+        self.shared.state().stubborn = true;
+    }
+
+    /// This command runs in the subject from now on, under that process number.
+    pub fn set_exec(&self, exec: &str, pid: i64) {
+        self.shared.state().execs.insert(exec.to_owned(), pid);
     }
 
     /// From now on `host_access` answers so; before it there is nothing.
@@ -223,11 +253,12 @@ impl SandboxProvider for FakeProvider {
         if let Some(error) = state.create_error.clone() {
             return Err(error);
         }
+        let is_kept = state.standing.contains_key(session);
         let sandbox = state
             .standing
             .entry(session.clone())
             .or_insert_with(|| Arc::new(FakeSandbox::new(format!("operator-agent-{session}"), self.shared.clone())));
-        Ok(sandbox.clone())
+        Ok(Arc::new(Handle { sandbox: sandbox.clone(), is_kept }))
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
@@ -252,6 +283,27 @@ impl SandboxProvider for FakeProvider {
             name: sandbox.name.clone(),
         });
         Ok(all.collect())
+    }
+
+    async fn kill(&self, session: &SessionId) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::KillAll(session.clone()));
+        if let Some(error) = self.shared.state().kill_error.clone() {
+            return Err(error);
+        }
+        let gone = self.shared.state().standing.remove(session);
+        if let Some(sandbox) = gone {
+            sandbox.lose("the container was killed");
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::Pause(session.clone(), paused));
+        Ok(())
+    }
+
+    async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError> {
+        Ok(self.shared.state().execs.get(exec).copied())
     }
 
     async fn host_access(&self, _project: &str) -> Result<Vec<HostAccess>, SandboxError> {
@@ -336,14 +388,26 @@ impl Sandbox for FakeSandbox {
             self.start(command, &entry);
         }
         tokio::select! {
-            Ok(result) = outcome.wait_for(Option::is_some) => {
-                result.clone().ok_or_else(|| SandboxError::Lost { reason: "no outcome".into() })
-            }
+            biased;
             Ok(reason) = lost.wait_for(Option::is_some) => {
                 Err(SandboxError::Lost { reason: reason.clone().unwrap_or_default() })
             }
+            Ok(result) = outcome.wait_for(Option::is_some) => {
+                result.clone().ok_or_else(|| SandboxError::Lost { reason: "no outcome".into() })
+            }
             else => Err(SandboxError::Lost { reason: "the fake is gone".into() }),
         }
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.shared.record(FakeCall::Recover(command.seq));
+        let known = self.commands.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&command.seq);
+        match self.lost.borrow().clone() {
+            Some(reason) => return Err(SandboxError::Lost { reason }),
+            None if known => {}
+            None => return Ok(Recovered::NeverStarted),
+        }
+        self.run(command).await.map(Recovered::Ended)
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
@@ -352,7 +416,7 @@ impl Sandbox for FakeSandbox {
             return Err(SandboxError::Lost { reason });
         }
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(command) = commands.get(&seq) {
+        if let Some(command) = commands.get(&seq).filter(|_| !self.shared.state().stubborn) {
             command.killed.notify_one();
         }
         Ok(())
@@ -360,6 +424,39 @@ impl Sandbox for FakeSandbox {
 
     async fn close(&self) {
         self.shared.record(FakeCall::Close);
+    }
+}
+
+/// A fake sandbox as one caller of `create` has it.
+struct Handle {
+    sandbox: Arc<FakeSandbox>,
+    is_kept: bool,
+}
+
+#[async_trait]
+impl Sandbox for Handle {
+    fn name(&self) -> &str {
+        self.sandbox.name()
+    }
+
+    async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        self.sandbox.run(command).await
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.sandbox.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.sandbox.kill(seq).await
+    }
+
+    async fn close(&self) {
+        self.sandbox.close().await;
     }
 }
 
