@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use controller::audit::testing::samples::{begin, note};
 use controller::audit::testing::{self, TestServer};
-use controller::audit::{AuditError, AuditStore, PostgresStore};
+use controller::audit::{AuditError, AuditStore};
 use controller::leader::{Held, Lease, Loss, Pace, Seen};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
