@@ -18,7 +18,7 @@ use controller::audit::codec::encode;
 use controller::audit::postgres::Acquired;
 use controller::audit::proof::Signer;
 use controller::audit::testing::{EPOCH, TestDatabase, TestServer};
-use controller::audit::{AuditError, AuditStore, Hash, EntryBody, NewSession, PostgresStore, ReasoningEntry};
+use controller::audit::{AuditError, AuditStore, EntryBody, Hash, NewSession, PostgresStore, ReasoningEntry};
 use controller::session::SessionId;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};

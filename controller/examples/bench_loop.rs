@@ -180,6 +180,7 @@ impl Rig {
             summariser: small_ms.map(|_| Summariser { model: small, name: SMALL.into(), store }),
             sandbox: Arc::new(source),
             progress,
+            orders: controller::agent::orders::none(),
         };
         let begun = Instant::now();
         let end = agent::run(deps, input(&id), CancellationToken::new()).await;
@@ -320,7 +321,9 @@ fn input(id: &SessionId) -> SessionInput {
             severity: "info".into(),
             evidence: Value::Null,
             attempt: 1,
+            notes: Vec::new(),
         },
+        earlier: None,
         subject: SubjectBrief {
             name: "bench".into(),
             description: None,

@@ -9,7 +9,8 @@
 //! * [`transcript`]: entries → conversation; [`state`]: entries → where the session stands; [`step`]: from
 //!   there to what is next; [`frozen`]: what it is bound to. All of it pure;
 //! * `driver`, `turn` and `act`: the loop, which takes these steps; `execute`: one command; [`mod@resume`]: what
-//!   comes before the first step of a session that an earlier controller left;
+//!   comes before the first step of a session that an earlier controller left; [`orders`], [`notes`] and `stand_by`:
+//!   what people order meanwhile;
 //! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
 
 mod act;
@@ -19,11 +20,14 @@ pub mod end;
 mod execute;
 pub mod frozen;
 pub mod input;
+pub mod notes;
+pub mod orders;
 pub mod present;
 pub mod progress;
 pub mod prompt;
 pub mod resume;
 pub mod sandboxes;
+mod stand_by;
 pub mod state;
 pub mod step;
 pub mod summary;
@@ -40,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use budget::Budgets;
 pub use end::{Findings, SessionEnd};
 pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
+pub use orders::{Aftermath, Brake, Orders, StillRuns};
 pub use progress::{Progress, ProgressLine, RunningCommand};
 pub use resume::{Left, NotResumable};
 pub use sandboxes::{SandboxSource, Wanted};
@@ -64,6 +69,8 @@ pub struct AgentDeps {
     pub sandbox: Arc<dyn SandboxSource>,
     /// Where the session's progress goes.
     pub progress: watch::Sender<Progress>,
+    /// What people order meanwhile.
+    pub orders: Orders,
 }
 
 /// Runs a session from its first entry to its last.

@@ -40,6 +40,7 @@ pub use proof::{Hash, LinkHead, SignedEntry};
 pub use reader::{AuditReader, Followed, SessionFilter, StoredEntry};
 pub use recorder::{RecordError, Recorder};
 
+use crate::halt::Halt;
 use crate::session::SessionId;
 
 /// Why the trail could not be written or read.
@@ -216,7 +217,13 @@ pub trait AuditStore: Send + Sync + 'static {
     /// The entries after number `after`, in order, at most `limit`, with their summaries.
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError>;
 
-    /// The same whatever their kind, and no more than about [`reader::MAX_PAGE_BYTES`] at once; an empty page is
+    /// The last `limit` entries of these kinds, in order, without their summaries.
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError>;
+
+    /// Keeps when the whole installation was halted and released, by whom and why. The same again is kept once.
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError>;
+
+    /// The entries after number `after`, whatever their kind, in order, at most `limit` and no more than about [`reader::MAX_PAGE_BYTES`] at once; an empty page is
     /// the end.
     async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError>;
 

@@ -1,8 +1,10 @@
 //! The command line: one file a subcommand.
 
 pub mod audit;
+pub mod cluster;
 pub mod crd;
 pub mod gateway;
+pub mod halt;
 pub mod migrate;
 pub mod run;
 pub mod supervise;

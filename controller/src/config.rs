@@ -4,6 +4,7 @@ mod budgets;
 
 use std::path::{Path, PathBuf};
 
+use kube::core::Duration;
 use serde::Deserialize;
 
 use crate::agent::Budgets;
@@ -22,8 +23,26 @@ pub struct Config {
     pub prices: PriceTable,
     /// The agent's container.
     pub agent: AgentConfig,
+    /// How long finished Incidents stay.
+    pub incidents: IncidentsConfig,
     /// Which namespace may name which compose projects and images. None: everybody everything.
     pub tenants: Tenants,
+}
+
+/// How long finished Incidents stay. Their trails are kept in every case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IncidentsConfig {
+    /// For this long, unless an Incident says otherwise; null: for ever.
+    pub ttl_after_finished: Option<Duration>,
+    /// So many of each Subject, unless its policy says otherwise; null: all.
+    pub history_limit: Option<usize>,
+}
+
+impl Default for IncidentsConfig {
+    fn default() -> Self {
+        Self { ttl_after_finished: None, history_limit: Some(100) }
+    }
 }
 
 /// The agent's container.

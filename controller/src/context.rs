@@ -1,7 +1,7 @@
 //! What every reconcile shares.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crds::{Incident, Subject, names};
 use jiff::Timestamp;
@@ -9,17 +9,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::audit::AuditStore;
 use crate::events::Events;
-use crate::incident::validate::Defaults;
+use crate::halt::Halt;
+use crate::incident::places::Places;
+use crate::incident::validate::{self, Defaults, Fit};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
-use crate::session::queue::{Turn, Waiting, decide};
+use crate::session::dispatch::Dispatch;
+use crate::session::queue::{Line, Turn, Waiting};
 use crate::session::{Engine, SessionKey};
 use crate::status::StatusWriter;
 
@@ -39,8 +42,16 @@ pub struct Context {
     pub subjects: Stores<Subject>,
     /// Subjects whose Incidents changed go here to be reconciled.
     pub subjects_changed: mpsc::UnboundedSender<ObjectRef<Subject>>,
+    /// The Subjects' generations at which their Incidents were last woken.
+    pub subjects_seen: Mutex<HashMap<ObjectRef<Subject>, Option<i64>>>,
     /// The sessions.
     pub engine: Arc<Engine>,
+    /// The queue in its order.
+    pub dispatch: Dispatch,
+    /// When places in the queue were last shown.
+    pub places: Places,
+    /// Whether the whole installation is halted.
+    pub halt: watch::Receiver<Option<Halt>>,
     /// The trail.
     pub audit: Arc<dyn AuditStore>,
     /// Where commands run.
@@ -67,25 +78,60 @@ impl Context {
             .is_none_or(|owner| *owner == self.installation)
     }
 
-    /// The queue's word on an Incident, over all that wait now.
+    /// The halt of the whole installation, if there is one.
     #[must_use]
-    pub fn turn(&self, uid: &str) -> Turn {
-        let (busy, running) = self.engine.busy();
-        let waiting: Vec<Waiting> = self.waiting().filter_map(|incident| self.in_queue(&incident)).collect();
-        decide(uid, &waiting, &busy, running, self.engine.limit())
+    pub fn halted(&self) -> Option<Halt> {
+        self.halt.borrow().clone()
     }
 
-    /// Wakes the Incidents that wait: a place may be free.
-    pub fn wake_queue(&self) {
+    /// The queue's word on an Incident of an accepted Subject.
+    #[must_use]
+    pub fn turn(&self, incident: &Incident, most_sessions: usize) -> Turn {
+        waiting(incident, most_sessions).map_or(Turn::Unplaced, |me| self.dispatch.turn(&me))
+    }
+
+    /// All that wait, in order: one walk over all Incidents, and one look at each of their Subjects.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        let subjects = self.subjects.state();
+        let fits: HashMap<ObjectRef<Subject>, Fit<'_>> = subjects
+            .iter()
+            .filter_map(|subject| Some((ObjectRef::from_obj(&**subject), validate::fit(subject, &self.defaults).ok()?)))
+            .collect();
+        let in_queue = |incident: Arc<Incident>| {
+            let fit = fits.get(&crate::subject::of_incident(&incident)).filter(|fit| !fit.suspended)?;
+            validate::image_fits(&incident, fit.project, &self.defaults).ok()?;
+            let me = waiting(&incident, fit.most_sessions)?;
+            let key = SessionKey { uid: me.uid.clone(), attempt: me.attempt };
+            let free =
+                !self.engine.is_blocked(&key) && self.engine.view(&key).is_none() && !self.engine.is_expected(&key);
+            free.then_some(me)
+        };
+        Line::new(self.waiting().filter_map(in_queue).collect(), &self.engine.busy(), self.engine.limit())
+    }
+
+    /// Wakes the Incidents that wait, all of them: what holds for all of them changed.
+    pub fn wake_waiting(&self) {
         self.engine.wake(self.waiting().map(|incident| ObjectRef::from_obj(&*incident)));
+        self.dispatch.stale();
     }
 
-    /// Wakes the Incidents of a Subject that wait: what they waited for may have come.
+    /// Wakes the Incidents of a Subject that wait, if the Subject is another than it was: what they waited for may have
+    /// come, or gone.
     pub fn wake_incidents_of(&self, subject: &Subject) {
+        let seen = self
+            .subjects_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(ObjectRef::from_obj(subject), subject.metadata.generation);
+        if seen == Some(subject.metadata.generation) {
+            return;
+        }
         let (namespace, name) = (subject.namespace(), subject.name_any());
         let of_subject =
             |incident: &Arc<Incident>| incident.namespace() == namespace && incident.spec.subject_ref.name == name;
         self.engine.wake(self.waiting().filter(of_subject).map(|incident| ObjectRef::from_obj(&*incident)));
+        self.dispatch.stale();
     }
 
     /// Has the Subject of an Incident looked at again.
@@ -101,21 +147,6 @@ impl Context {
             .filter(|incident| self.serves(&incident.metadata) && crate::incident::plan::is_waiting(incident))
     }
 
-    fn in_queue(&self, incident: &Incident) -> Option<Waiting> {
-        let uid = incident.uid()?;
-        let key = SessionKey { uid: uid.clone(), attempt: incident.spec.attempt };
-        if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() || self.engine.is_expected(&key) {
-            return None;
-        }
-        let neighbours = crate::incident::dereference::cached(incident, self);
-        let accepted = crate::incident::validate::validate(incident, &neighbours, &self.defaults).ok()?;
-        if accepted.suspended {
-            return None;
-        }
-        let created = incident.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        Some(Waiting { uid, subject: accepted.subject, severity: incident.spec.severity, created })
-    }
-
     /// Names of this installation's Incidents of a Subject that have not ended.
     #[must_use]
     pub fn open_incidents(&self, namespace: &str, subject: &str) -> HashSet<String> {
@@ -126,11 +157,23 @@ impl Context {
                 self.serves(&incident.metadata)
                     && incident.namespace().as_deref() == Some(namespace)
                     && incident.spec.subject_ref.name == subject
-                    && !incident.status.as_ref().is_some_and(|status| {
-                        status.attempt == Some(incident.spec.attempt) && status.phase.is_finished()
-                    })
+                    && !crate::incident::plan::is_finished(incident)
             })
             .map(|incident| incident.name_any())
             .collect()
     }
+}
+
+/// An Incident as the queue sees it.
+fn waiting(incident: &Incident, most: usize) -> Option<Waiting> {
+    let namespace = incident.namespace().unwrap_or_default();
+    Some(Waiting {
+        incident: ObjectRef::from_obj(incident),
+        uid: incident.uid()?,
+        attempt: incident.spec.attempt,
+        subject: format!("{namespace}/{}", incident.spec.subject_ref.name),
+        most,
+        severity: incident.spec.severity,
+        created: incident.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+    })
 }

@@ -2,12 +2,15 @@
 //!
 //! [`dereference`] reads what the Incident refers to, [`validate`] says whether it can be worked on
 //! and with what, [`plan`] decides (pure), [`apply`] acts, [`status`] is what is written back
-//! (pure), and `cleanup` lets a deleted Incident go.
+//! (pure), `places` says how often a place in the queue is told, `cleanup` lets a deleted Incident go,
+//! and [`retire`] deletes what ended long ago.
 
 pub mod apply;
 mod cleanup;
 pub mod dereference;
+pub mod places;
 pub mod plan;
+pub mod retire;
 pub mod status;
 pub mod validate;
 

@@ -25,6 +25,7 @@ pub mod events;
 #[cfg(fuzzing)]
 pub mod fuzz;
 pub mod gateway;
+pub mod halt;
 pub mod http;
 pub mod incident;
 pub mod leader;

@@ -25,6 +25,10 @@ enum Command {
     Wall(cli::wall::WallArgs),
     /// The agent's way to its subject's containers; started by the controller.
     Gateway(cli::gateway::GatewayArgs),
+    /// Stop everything: running commands are killed, and nothing begins until `resume`.
+    Halt(cli::halt::HaltArgs),
+    /// Go on after a halt.
+    Resume(cli::halt::ResumeArgs),
     /// Read the audit trail.
     Audit(cli::audit::AuditArgs),
     /// Print the definitions of the resources, or compare them with files.
@@ -33,7 +37,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    controller::logging::start(matches!(command, Command::Audit(_) | Command::Crd(_)));
+    controller::logging::start(matches!(
+        command,
+        Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)
+    ));
     // A command's privileges belong to a thread, and the runtime makes more of them.
     if let Command::Supervise(args) = &command
         && let Err(message) = cli::supervise::prepare(args)
@@ -58,6 +65,8 @@ fn main() -> ExitCode {
         Command::Wall(args) => cli::wall::run(&args),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
+        Command::Halt(args) => runtime.block_on(cli::halt::halt(args)),
+        Command::Resume(args) => runtime.block_on(cli::halt::resume(args)),
         Command::Crd(args) => cli::crd::run(&args),
     };
     // A command's blocking read of its input must not hold up the end.

@@ -38,6 +38,12 @@ pub struct Metrics {
     pub errors: Family<Category, Counter>,
     /// Sessions that run.
     pub sessions: Gauge,
+    /// Incidents that wait for a session.
+    pub waiting: Gauge,
+    /// 1 while the installation is halted.
+    pub halted: Gauge,
+    /// Finished Incidents that were deleted, by the rule.
+    pub retired: Family<Category, Counter>,
     /// Sessions that ended, by phase.
     pub ended: Family<Category, Counter>,
     /// Model turns of ended sessions.
@@ -59,6 +65,9 @@ impl Default for Metrics {
             reconciles: Family::default(),
             errors: Family::default(),
             sessions: Gauge::default(),
+            waiting: Gauge::default(),
+            halted: Gauge::default(),
+            retired: Family::default(),
             ended: Family::default(),
             turns: Counter::default(),
             commands: Counter::default(),
@@ -88,6 +97,13 @@ impl Default for Metrics {
             metrics.errors.clone(),
         );
         registry.register("sessions_running", "Sessions that run", metrics.sessions.clone());
+        registry.register("incidents_waiting", "Incidents that wait for a session", metrics.waiting.clone());
+        registry.register("halted", "1 while the installation is halted", metrics.halted.clone());
+        registry.register(
+            "incidents_retired",
+            "Finished Incidents that were deleted, by the rule",
+            metrics.retired.clone(),
+        );
         registry.register("sessions_ended", "Sessions that ended, by phase", metrics.ended.clone());
         registry.register("model_turns", "Model turns of sessions that ended", metrics.turns.clone());
         registry.register("commands", "Commands of sessions that ended", metrics.commands.clone());

@@ -6,13 +6,14 @@
 //! that. SIGTERM stops the controllers, leaves running sessions where they stand (their rows and
 //! containers are there for the next leader), and only then gives the lease back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crds::{Incident, Subject};
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,10 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::chain;
 use crate::events::Events;
+use crate::halt::{self, Halt};
 use crate::http::{self, Readiness};
+use crate::incident::places::Places;
+use crate::incident::retire;
 use crate::incident::validate::Defaults;
 use crate::leader::{Held, Leadership, Lease, Loss, Pace, Seen};
 use crate::metrics::{Installation, Metrics};
@@ -31,6 +35,7 @@ use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
+use crate::session::dispatch::{self, Dispatch};
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
 
@@ -55,7 +60,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), stop.clone()));
 
     let connected = tokio::select! {
-        connected = connect(&args, config, &readiness, metrics) => Some(connected?),
+        connected = connect(&args, config, &readiness, metrics, &stop) => Some(connected?),
         () = stop.cancelled() => None,
     };
     let mut ended = Ok(());
@@ -86,6 +91,8 @@ struct Connected {
     model: Anthropic,
     client: Client,
     docker: DockerProvider,
+    /// Whether the installation is halted.
+    halt: watch::Receiver<Option<Halt>>,
 }
 
 /// Connects to everything, waiting for what is not there yet.
@@ -94,6 +101,7 @@ async fn connect(
     config: Config,
     readiness: &Readiness,
     metrics: Arc<Metrics>,
+    stop: &CancellationToken,
 ) -> Result<Connected, String> {
     use secrecy::ExposeSecret;
     let url = args.database_url.expose_secret();
@@ -115,7 +123,9 @@ async fn connect(
         .with_engine_socket(&args.engine_socket);
     metrics.installation.get_or_create(&Installation { name: installation.clone() }).set(1);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
-    Ok(Connected { config, metrics, store, lease, model, client, docker })
+    let namespace = args.operator_namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
+    let halt = halt::watch::follow(client.clone(), &namespace, &args.installation, readiness, stop.clone()).await;
+    Ok(Connected { config, metrics, store, lease, model, client, docker, halt })
 }
 
 /// Stands by until the lease is had, leads until it is lost or `stop`, and gives it back.
@@ -182,7 +192,7 @@ async fn keep(
 
 /// Builds what leads.
 fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Started {
-    let Connected { config, metrics, store, model, client, docker, .. } = connected;
+    let Connected { config, metrics, store, model, client, docker, halt, .. } = connected;
     let docker = docker.led_by(&leadership);
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
@@ -194,7 +204,11 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         incidents: scopes.incidents(),
         subjects: scopes.subjects(),
         subjects_changed,
+        subjects_seen: Mutex::default(),
         engine,
+        dispatch: Dispatch::default(),
+        places: Places::default(),
+        halt,
         audit: Arc::new(store.led_by(&leadership)),
         sandboxes: Arc::new(docker.clone()),
         model: Arc::new(model),
@@ -276,6 +290,9 @@ async fn control(started: Started, stop: &CancellationToken, leadership: &Leader
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));
     running.spawn(sweep::run(context.clone(), stop.clone()));
+    running.spawn(dispatch::run(context.clone(), stop.clone()));
+    running.spawn(retire::run(context.clone(), stop.clone()));
+    running.spawn(halt::watch::tell(context.clone(), stop.clone()));
     // Our containers leave the networks of a project that goes, so that it can go.
     let gone = stop.clone();
     running.spawn(async move {

@@ -198,6 +198,17 @@ pub trait SandboxProvider: Send + Sync + 'static {
     /// stands there already for this session it is taken over. Changes of the subject go to `ledger`.
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError>;
 
+    /// Ends every process of the session's agent at once, whatever its supervisor says or does, paused or not. Nothing
+    /// there is fine.
+    async fn kill(&self, session: &SessionId) -> Result<(), SandboxError>;
+
+    /// Holds every process of the session's agent where it stands, or lets it go on. Nothing there is fine.
+    async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError>;
+
+    /// The process of a command that was begun in a container of the subject, if it still runs there. `exec` is the
+    /// engine's id of it.
+    async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError>;
+
     /// Removes all that this session has on the engine; nothing there is fine.
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError>;
 

@@ -2,11 +2,17 @@
 //!
 //! A session is a task, not a long reconcile: [`engine`] starts, observes and cancels tasks keyed by
 //! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
-//! [`adopt`] one that an earlier controller began, `resume` how it is gone on with;
-//! [`queue`] says who may start; [`sweep`] removes what an earlier controller left on the engine.
+//! [`adopt`] one that an earlier controller began, `resume` how it is gone on with; [`brake`] stops it from outside,
+//! [`earlier`] tells it what earlier attempts left;
+//! [`queue`] says who may start and [`dispatch`] keeps it in order; [`sweep`] removes what an earlier controller left
+//! on the engine.
 
 pub mod adopt;
+pub mod brake;
+pub mod dispatch;
+pub mod earlier;
 pub mod engine;
+pub mod execs;
 pub mod id;
 pub mod ledger;
 pub mod queue;

@@ -20,6 +20,8 @@ use crate::leader::{Leadership, NotLeading};
 const PER_OBJECT: Duration = Duration::from_secs(1);
 /// Writes of progress a second, of all objects together.
 const PER_SECOND: f64 = 20.0;
+/// The longest time for which a write is put off.
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// A status could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -124,11 +126,13 @@ struct Pace {
     last: HashMap<String, Instant>,
     tokens: f64,
     refilled: Instant,
+    /// When the last of those that were put off may try again: they come one after another, not all at once.
+    put_off: Instant,
 }
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        Self { last: HashMap::new(), tokens: PER_SECOND, refilled: now }
+        Self { last: HashMap::new(), tokens: PER_SECOND, refilled: now, put_off: now }
     }
 
     fn ask(&mut self, uid: &str, urgency: Urgency, now: Instant) -> Result<(), Duration> {
@@ -141,7 +145,10 @@ impl Pace {
                 return Err(PER_OBJECT.saturating_sub(since));
             }
             if self.tokens < 1.0 {
-                return Err(Duration::from_secs_f64((1.0 - self.tokens) / PER_SECOND));
+                let next = self.put_off.max(now) + Duration::from_secs_f64(1.0 / PER_SECOND);
+                // Whoever asks beyond that is put off to the same moment, and then again.
+                self.put_off = next.min(now + LONGEST);
+                return Err(self.put_off.saturating_duration_since(now));
             }
             self.tokens -= 1.0;
         }
@@ -172,6 +179,10 @@ mod tests {
         let mut pace = Pace::new(begin);
         let written = (0..100).filter(|i| pace.ask(&i.to_string(), Urgency::Progress, begin).is_ok()).count();
         assert_eq!(written, 20);
+        let mut waits: Vec<_> =
+            (0..100).filter_map(|i| pace.ask(&format!("c{i}"), Urgency::Progress, begin).err()).collect();
+        waits.dedup();
+        assert_eq!(waits.len(), 100, "they come back one after another");
         let later = begin + Duration::from_millis(500);
         let written = (0..100).filter(|i| pace.ask(&format!("b{i}"), Urgency::Progress, later).is_ok()).count();
         assert_eq!(written, 10);

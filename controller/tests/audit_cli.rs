@@ -13,7 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
     command.args(arguments);
-    for name in ["DATABASE_URL", "OPERATOR_AUDIT_URL", "OPERATOR_DATABASE_PASSWORD", "OPERATOR_SIGNING_KEY", "RUST_LOG", "RUST_BACKTRACE"] {
+    for name in [
+        "DATABASE_URL",
+        "OPERATOR_AUDIT_URL",
+        "OPERATOR_DATABASE_PASSWORD",
+        "OPERATOR_SIGNING_KEY",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+    ] {
         command.env_remove(name);
     }
     command.env("KUBECONFIG", "/nonexistent").env("HOME", "/nonexistent");
@@ -202,7 +209,8 @@ async fn verify_export_key_and_prune() {
         let exported = run(&["audit", "export", flag, url]).await;
         assert!(exported.status.success(), "{}", stderr(&exported));
         std::fs::write(&trail, exported.stdout).unwrap();
-        let checked = run(&["audit", "verify", "--file", &trail, "--public-key", &database.public_key().to_hex()]).await;
+        let checked =
+            run(&["audit", "verify", "--file", &trail, "--public-key", &database.public_key().to_hex()]).await;
         assert!(checked.status.success(), "{}{}", stdout(&checked), stderr(&checked));
     }
 
@@ -217,18 +225,31 @@ async fn verify_export_key_and_prune() {
     let cut = run(&["audit", "verify", "--incidents", &incidents, "--database-url", &database.url]).await;
     assert_eq!(cut.status.code(), Some(1));
     assert!(stdout(&cut).contains("demo/redis-readonly has seen its entry 17"), "{}", stdout(&cut));
-    assert!(stdout(&cut).contains("link 4: the status of the Incident demo/redis-readonly has seen it"), "{}", stdout(&cut));
+    assert!(
+        stdout(&cut).contains("link 4: the status of the Incident demo/redis-readonly has seen it"),
+        "{}",
+        stdout(&cut)
+    );
 
     let text = std::fs::read_to_string(&trail).unwrap();
     std::fs::write(&changed, text.replace("master_host:10.255.255.1", "master_host:10.255.255.2")).unwrap();
     let found = run(&["audit", "verify", "--file", &changed]).await;
     assert_eq!(found.status.code(), Some(1));
-    assert!(stdout(&found).starts_with("session 2026-01-28T20-54-48-3a029c12, entry 6: what it says"), "{}", stdout(&found));
+    assert!(
+        stdout(&found).starts_with("session 2026-01-28T20-54-48-3a029c12, entry 6: what it says"),
+        "{}",
+        stdout(&found)
+    );
     assert!(stderr(&found).contains("the trail does not hold: 1 fault"), "{}", stderr(&found));
 
     let prune = ["audit", "prune", "--older-than", "1d", "--database-url", &database.prune_url];
     let dry = run(&[&prune[..], &["--dry-run"]].concat()).await;
-    assert_eq!(stdout(&dry), "session 2026-01-28T20-54-48-3a029c12 with 16 entries\nwould be removed\n", "{}", stderr(&dry));
+    assert_eq!(
+        stdout(&dry),
+        "session 2026-01-28T20-54-48-3a029c12 with 16 entries\nwould be removed\n",
+        "{}",
+        stderr(&dry)
+    );
     let done = run(&[&prune[..], &["--signing-key", database.key.to_str().unwrap()]].concat()).await;
     assert_eq!(stdout(&done), "1 sessions with 16 entries were removed\n", "{}", stderr(&done));
     let after = run(&["audit", "verify", "--public-key", &key, "--database-url", &database.url]).await;

@@ -94,7 +94,7 @@ async fn every_byte_comes_back() {
     let bodies = [
         note(hostile),
         result_with(Bytes::Text(hostile.into()), Bytes::Base64("//4AAQ==".into())),
-        EntryBody::Note(serde_json::json!({"b": 1, "a": {"z": [1, 2.5, null, true]}, "k\0ey": "v"})),
+        EntryBody::Verification(serde_json::json!({"b": 1, "a": {"z": [1, 2.5, null, true]}, "k\0ey": "v"})),
     ];
     for (seq, body) in (1..).zip(&bodies) {
         store.append(&session, seq, Timestamp::now(), body).await.unwrap();

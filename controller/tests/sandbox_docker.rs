@@ -188,6 +188,67 @@ async fn a_container_that_dies_is_lost_with_what_the_engine_says() {
 }
 
 #[tokio::test]
+async fn the_engine_ends_and_freezes_what_no_supervisor_would_find() {
+    let project = Project::up();
+    let provider = project.provider();
+    let request = project.request();
+    let plan = provider.preflight(&request).await.unwrap();
+    provider.kill(&request.session).await.unwrap();
+    let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
+    // In a session of its own and without its marks: nothing inside finds it.
+    let hidden =
+        "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
+    run(&sandbox, 1, hidden).await;
+    let state = |what: &str| docker(&["inspect", "-f", &format!("{{{{.State.{what}}}}}"), sandbox.name()]);
+
+    provider.pause(&request.session, true).await.unwrap();
+    provider.pause(&request.session, true).await.unwrap();
+    assert_eq!((state("Paused"), state("Running")), ("true".into(), "true".into()));
+    provider.pause(&request.session, false).await.unwrap();
+    provider.pause(&request.session, false).await.unwrap();
+    let alive = out(&run(&sandbox, 2, "cat /work/alive; sleep 0.3; cat /work/alive").await);
+    let beats: Vec<_> = alive.lines().collect();
+    assert!(beats.len() == 2 && beats[0] != beats[1], "it goes on: {alive}");
+
+    // A frozen one dies as well, and the gateway beside it stays: what was changed is still heard of.
+    provider.pause(&request.session, true).await.unwrap();
+    provider.kill(&request.session).await.unwrap();
+    let dead = || state("Running") == "false";
+    for _ in 0..100 {
+        if dead() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(dead(), "all of it ended");
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &sandbox.name().replace("agent", "gateway")]), "true");
+    provider.kill(&request.session).await.unwrap();
+    provider.remove(&request.session).await.unwrap();
+    provider.kill(&request.session).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_that_runs_in_the_subject_is_known_by_its_process() {
+    let project = Project::up();
+    let provider = project.provider();
+    docker(&["exec", "-d", &project.container(), "sleep", "30"]);
+    let ids = docker(&["inspect", "-f", "{{json .ExecIDs}}", &project.container()]);
+    let ids: Vec<String> = serde_json::from_str(&ids).unwrap();
+    assert!(provider.running_exec(&ids[0]).await.unwrap().is_some_and(|pid| pid > 1));
+    let kill =
+        "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in 'sleep 30'*) kill ${p#/proc/};; esac; done";
+    docker(&["exec", &project.container(), "sh", "-c", kill]);
+    for _ in 0..100 {
+        if provider.running_exec(&ids[0]).await.unwrap().is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(provider.running_exec(&ids[0]).await.unwrap(), None);
+    assert_eq!(provider.running_exec(&"0".repeat(64)).await.unwrap(), None, "one that nobody knows");
+}
+
+#[tokio::test]
 async fn limits_hold_and_the_supervisor_survives_them() {
     let project = Project::up();
     let provider = project.provider();

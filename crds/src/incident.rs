@@ -6,6 +6,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Notes that an Incident may have. The rule that they are only ever added counts up to it.
+pub const MOST_NOTES: usize = 32;
+
 /// Something is wrong with a Subject. `title` and `subjectRef` suffice.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -32,13 +35,15 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Cost","type":"string","jsonPath":".status.cost"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"Session","type":"string","priority":1,"jsonPath":".status.sessionId"}"#,
+    printcolumn = r#"{"name":"Place","type":"integer","priority":1,"jsonPath":".status.queuePosition"}"#,
     printcolumn = r#"{"name":"Root cause","type":"string","priority":1,"jsonPath":".status.rootCause"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.message"}"#
 )]
 #[x_kube(
     validation = Rule::new("self.subjectRef == oldSelf.subjectRef").message("subjectRef cannot be changed: apply a new Incident for another Subject").field_path(".subjectRef"),
     validation = Rule::new("self.attempt >= oldSelf.attempt").message("attempt can only be raised: each raise starts a new session").field_path(".attempt"),
-    validation = Rule::new("!has(self.cancel) || self.cancel <= self.attempt").message("cancel is the number of the attempt to cancel: it cannot be beyond spec.attempt").field_path(".cancel")
+    validation = Rule::new("!has(self.cancel) || self.cancel <= self.attempt").message("cancel is the number of the attempt to cancel: it cannot be beyond spec.attempt").field_path(".cancel"),
+    validation = Rule::new("!has(oldSelf.notes) || (has(self.notes) && self.notes.size() >= oldSelf.notes.size() && [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31].all(i, i >= oldSelf.notes.size() || self.notes[i] == oldSelf.notes[i]))").message("notes are only ever added, behind the ones that are there: the agent may have heard them").field_path(".notes")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentSpec {
@@ -77,6 +82,37 @@ pub struct IncidentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(range(min = 1, max = 1000))]
     pub cancel: Option<i64>,
+
+    /// What a person has to say to the agent. Notes are only ever added, behind the ones that are there; a new one
+    /// reaches the agent before its next turn. Each attempt hears all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 32))]
+    pub notes: Vec<Note>,
+
+    /// How long the Incident stays after its end, for example `24h`; `0s` deletes it at once. Its trail stays. The
+    /// installation's configuration says what holds when this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(min = 2, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('8760h')").message("ttlAfterFinished is a duration between 0s and 8760h, such as 24h or 30m"))]
+    pub ttl_after_finished: Option<Duration>,
+}
+
+/// A person's words to the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    /// Who says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 253))]
+    pub author: Option<String>,
+    /// The words.
+    #[validate(length(min = 1, max = 4096))]
+    #[x_kube(validation = Rule::new("self.trim().size() > 0").message("a note says something"))]
+    pub text: String,
+    /// When it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
 
 fn first_attempt() -> i64 {
@@ -293,6 +329,9 @@ pub struct IncidentStatus {
     /// Place in the queue, from 1, while it waits for a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i64>,
+    /// How many of `spec.notes` the agent was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes_heard: Option<i64>,
     /// Turns of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<i64>,
@@ -369,4 +408,57 @@ pub struct RecentEntry {
     pub at: Time,
     /// One short printable line.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::cel::{validate_cel, validate_cel_update};
+    use serde_json::json;
+
+    use super::*;
+
+    fn incident(more: &serde_json::Value) -> Incident {
+        let mut spec = json!({"title": "t", "subjectRef": {"name": "s"}});
+        for (key, value) in more.as_object().cloned().unwrap_or_default() {
+            spec[key] = value;
+        }
+        let object =
+            json!({"apiVersion": "operator.dev/v1alpha1", "kind": "Incident", "metadata": {"name": "i"}, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn notes(texts: &[&str]) -> Incident {
+        let notes: Vec<_> = texts.iter().map(|text| json!({"text": text, "author": "jane"})).collect();
+        incident(&json!({"notes": notes}))
+    }
+
+    #[test]
+    fn notes_are_only_ever_added() {
+        let many: Vec<String> = (0..MOST_NOTES).map(|i| format!("note {i}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let old = notes(&many[..31]);
+        assert!(validate_cel_update(&notes(&many), &old).is_ok());
+        assert!(validate_cel_update(&notes(&many), &incident(&json!({}))).is_ok());
+        assert!(validate_cel_update(&old, &old).is_ok());
+        let mut swapped = many.clone();
+        swapped.swap(3, 30);
+        for refused in [&many[1..], &many[..30], &swapped[..], &[]] {
+            let error = validate_cel_update(&notes(refused), &old).unwrap_err().to_string();
+            assert!(error.contains("notes are only ever added"), "{error}");
+        }
+        // The very last one is looked at as well.
+        let mut last = many.clone();
+        last[MOST_NOTES - 1] = "another";
+        assert!(validate_cel_update(&notes(&last), &notes(&many)).is_err());
+    }
+
+    #[test]
+    fn an_age_is_a_duration() {
+        for right in ["0s", "24h", "1h30m", "8760h"] {
+            assert!(validate_cel(&incident(&json!({"ttlAfterFinished": right}))).is_ok(), "{right}");
+        }
+        let error = validate_cel(&incident(&json!({"ttlAfterFinished": "8761h"}))).unwrap_err().to_string();
+        assert!(error.contains("between 0s and 8760h"), "{error}");
+        assert!(validate_cel(&notes(&["  "])).is_err(), "an empty note");
+    }
 }

@@ -45,7 +45,8 @@ pub struct SubjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 
-    /// Maintenance: no new session starts while this is true. Running ones go on.
+    /// Maintenance: no new session starts while this is true, and its Incidents leave the queue. A session that runs
+    /// goes on to its end; `spec.cancel` of its Incident ends it.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -94,6 +95,15 @@ pub struct Policy {
     /// A ceiling: an Incident may ask for less than this, never for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How many sessions may work on this system at once. 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1, max = 100))]
+    pub max_sessions: Option<i64>,
+    /// How many finished Incidents of this system are kept; beyond it those that ended first are deleted, and their
+    /// trails stay. The installation's configuration says what holds when this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 0, max = 100_000))]
+    pub history_limit: Option<i64>,
     /// Containers of this system that would give the host away (privileged, with host binds or namespaces, or with
     /// the engine's socket) are closed to the agent's `docker exec`, `cp` and `start` unless this is true.
     #[serde(default)]

@@ -16,7 +16,8 @@ use super::tools::ShellCall;
 use super::transcript::{TELL, ToolUse};
 use super::{SessionEnd, present, prompt};
 use crate::audit::entry::{CallOutcome, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
-use crate::sandbox::{CapturedStream, Command, CommandEnd, CommandResult, Sandbox};
+use crate::halt::Halt;
+use crate::sandbox::{CapturedStream, Command, CommandEnd, CommandResult, Recovered, Sandbox};
 
 /// What the model is told of a command that an earlier controller put on record and did not begin with.
 const NEVER_SENT: &str = "not started: the controller ended before it was sent";
@@ -66,8 +67,11 @@ impl Session {
         let running = RunningCommand { seq, since: Timestamp::now(), text: printable(&command.command) };
         self.progress.send_modify(|progress| progress.command = Some(running));
         let begun = if self.announced.take() == Some(seq) { Begun::Here } else { Begun::Before };
+        let halt = self.orders.halt.clone();
         let ran = match (self.gone.take(), self.sandboxes.current()) {
-            (None, Some(sandbox)) => execute::run(&*sandbox, command, begun, &self.cancel).await,
+            // Nothing of it has begun.
+            (None, _) if begun == Begun::Here && halt.borrow().is_some() => Ran::Halted(Some(Recovered::NeverStarted)),
+            (None, Some(sandbox)) => execute::run(&*sandbox, command, begun, &self.cancel, halt).await,
             (Some(reason), _) => Ran::Lost(reason),
             (None, None) => Ran::Lost("its container could not be reached any more".to_owned()),
         };
@@ -91,9 +95,46 @@ impl Session {
                 let _ = self.write_last(EntryBody::ToolResult(entry), LAST_WORDS).await;
                 Err(Stop::Cancelled)
             }
+            Ran::Halted(ended) => self.halted(call, command, ended, started.elapsed(), note).await,
             Ran::Lost(reason) => {
                 let outcome = CallOutcome::Unknown { reason };
                 self.result(call, seq, outcome, &nothing(started.elapsed()), None).await
+            }
+        }
+    }
+
+    /// The result of a command that a halt of the installation met.
+    async fn halted(
+        &mut self,
+        call: &ToolUse,
+        command: &Command,
+        ended: Option<Recovered>,
+        took: Duration,
+        note: Option<&str>,
+    ) -> Flow<()> {
+        let sentence = self.orders.halt.borrow().as_ref().map_or_else(|| Halt::default().sentence(), Halt::sentence);
+        let seq = command.seq;
+        match ended {
+            Some(Recovered::Ended(result)) if result.end == CommandEnd::Killed => {
+                let note = format!("killed, because {sentence}");
+                self.result(call, seq, CallOutcome::Cancelled, &result, Some(&note)).await
+            }
+            // It ended by itself in this very moment.
+            Some(Recovered::Ended(result)) => {
+                let outcome = outcome_of(&result, command.timeout);
+                self.result(call, seq, outcome, &result, note).await
+            }
+            Some(Recovered::NeverStarted) => {
+                let outcome = CallOutcome::NotStarted { reason: format!("not started, because {sentence}") };
+                self.result(call, seq, outcome, &nothing(Duration::ZERO), None).await
+            }
+            None => {
+                let killed = match self.orders.brake.kill().await {
+                    Ok(()) => "its container was killed".to_owned(),
+                    Err(error) => format!("its container could not be killed ({error})"),
+                };
+                let reason = format!("{sentence}, and the command did not end in time: {killed}");
+                self.result(call, seq, CallOutcome::Unknown { reason }, &nothing(took), None).await
             }
         }
     }

@@ -17,17 +17,19 @@ use tokio_util::task::AbortOnDropHandle;
 use super::execute::Sandboxes;
 use super::frozen::Frozen;
 use super::resume::REACH;
-use super::state::{END, State};
+use super::state::{END, FINDINGS, State};
 use super::step::{Step, next};
 use super::summary::SummaryQueue;
 use super::transcript::TELL;
-use super::{AgentDeps, Progress, SessionEnd, Trail, TrailError, Wanted};
+use super::{Aftermath, AgentDeps, Findings, Orders, Progress, SessionEnd, Trail, TrailError, Wanted};
 use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry, ReasoningEntry};
 use crate::model::Model;
 use crate::session::SessionId;
 
 /// How long the last words of a session may wait for the store.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How much of the agent's last words a cancelled session's summary has, in characters.
+const LAST_SAID: usize = 1000;
 /// How long the last turn may take beyond the wall time.
 pub(super) const LAST_TURN: Duration = Duration::from_mins(2);
 
@@ -61,6 +63,7 @@ pub(super) struct Session {
     pub(super) summaries: SummaryQueue,
     pub(super) session: SessionId,
     pub(super) frozen: Frozen,
+    pub(super) orders: Orders,
     pub(super) cancel: CancellationToken,
     pub(super) deadline: Instant,
     pub(super) state: State,
@@ -123,6 +126,7 @@ impl Session {
             progress: deps.progress,
             session,
             frozen,
+            orders: deps.orders,
             cancel,
             deadline,
             state,
@@ -143,6 +147,9 @@ impl Session {
             // A call that is on record gets its result first.
             if self.cancel.is_cancelled() && self.state.is_begun() && self.state.call.is_none() {
                 return Err(Stop::Cancelled);
+            }
+            if self.stand_by(&step).await? || self.hear(&step).await? {
+                continue;
             }
             self.take(step).await?;
         }
@@ -254,18 +261,37 @@ impl Session {
         match stop {
             Stop::Trail(error) => audit_unavailable(&error),
             Stop::Cancelled => {
-                let (turns, commands) = (self.state.transcript.turns, self.progress.borrow().commands);
-                let message = format!("cancelled after {turns} turns and {commands} commands");
-                let entry =
-                    ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details: Value::Null };
-                match self.write_last(EntryBody::Control(entry), LAST_WORDS).await {
-                    Ok(_) => SessionEnd::Cancelled { message },
-                    Err(error) => {
-                        SessionEnd::Cancelled { message: format!("{message}; the trail could not be closed: {error}") }
-                    }
-                }
+                // First of all, whatever the store does: nothing of it runs any more.
+                let aftermath = self.orders.brake.end().await;
+                let (message, findings) = self.cancelled(&aftermath);
+                let mut details = json!(aftermath);
+                details[FINDINGS] = json!(findings);
+                let entry = ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details };
+                let message = match self.write_last(EntryBody::Control(entry), LAST_WORDS).await {
+                    Ok(_) => message,
+                    Err(error) => format!("{message}; the trail could not be closed: {error}"),
+                };
+                SessionEnd::Cancelled { message, findings: Some(findings) }
             }
         }
+    }
+
+    /// What a person who cancelled is told: in a line, and what was found and done so far.
+    fn cancelled(&self, aftermath: &Aftermath) -> (String, Findings) {
+        let (turns, commands) = (self.state.transcript.turns, self.progress.borrow().commands);
+        let message = format!("cancelled after {turns} turns and {commands} commands{}", aftermath.warning());
+        let mut summary = match aftermath.changes {
+            0 => "Nothing was changed through Docker.".to_owned(),
+            changes => {
+                let last = aftermath.last_changes.join("\n- ");
+                format!("Changes through Docker: {changes}. The last of them:\n- {last}")
+            }
+        };
+        if let Some(words) = &self.state.transcript.last_words {
+            let words: String = words.chars().take(LAST_SAID).collect();
+            summary = format!("{summary}\nThe agent's last words: {words}");
+        }
+        (message, Findings { root_cause: None, summary, follow_up: None })
     }
 
     /// Writes the last entry, if the trail can still be written.

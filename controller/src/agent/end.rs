@@ -35,6 +35,8 @@ pub enum SessionEnd {
     Cancelled {
         /// In a sentence.
         message: String,
+        /// What was found and done by then.
+        findings: Option<Findings>,
     },
 }
 
@@ -79,7 +81,7 @@ impl SessionEnd {
     /// As a control entry has it that decides it.
     pub(super) fn as_decided(&self) -> Value {
         let findings = match self {
-            Self::Escalated { findings, .. } => findings.clone(),
+            Self::Escalated { findings, .. } | Self::Cancelled { findings, .. } => findings.clone(),
             _ => None,
         };
         let (phase, reason, message) = (self.phase().to_owned(), self.reason().to_owned(), self.message().to_owned());
@@ -93,7 +95,7 @@ impl SessionEnd {
         match phase.as_str() {
             "Escalated" => Some(Self::Escalated { reason, message, findings }),
             "Failed" => Some(Self::Failed { reason, message }),
-            "Cancelled" => Some(Self::Cancelled { message }),
+            "Cancelled" => Some(Self::Cancelled { message, findings }),
             _ => None,
         }
     }
@@ -126,7 +128,7 @@ impl SessionEnd {
     pub fn message(&self) -> &str {
         match self {
             Self::Concluded(conclusion) => &conclusion.summary,
-            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message } => message,
+            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message, .. } => message,
         }
     }
 }

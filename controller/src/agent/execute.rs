@@ -9,10 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Progress, SandboxSource, Wanted};
+use crate::halt::Halt;
 use crate::sandbox::{Command, CommandResult, Recovered, Sandbox, SandboxError};
 
 /// How long a killed command may take to be gone.
 const KILL: Duration = Duration::from_secs(5);
+/// The same in a halt, after which the whole container is killed.
+const HALT: Duration = Duration::from_millis(1200);
 /// How long after its limit a command's outcome must be there.
 const GRACE: Duration = Duration::from_secs(30);
 /// How long the end of the session waits for changes that are under way.
@@ -75,6 +78,11 @@ impl Sandboxes {
         let opened = opened??;
         self.current = Some(opened.clone());
         Ok(opened)
+    }
+
+    /// The wall time ends later than it was said.
+    pub(super) fn put_off(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.max(deadline);
     }
 
     /// The container, if it is there.
@@ -149,13 +157,27 @@ pub(super) enum Ran {
     Never,
     /// The session was cancelled meanwhile; with an outcome if one could be had.
     Cancelled(Option<CommandResult>),
+    /// The installation was halted meanwhile; with an outcome if one could be had in time.
+    Halted(Option<Recovered>),
     /// The container is lost or silent: nobody knows what became of the command.
     Lost(String),
 }
 
 /// Runs one command to its end, whatever that is, or finds the end of one that was begun before. Never longer than
 /// its limit and a grace.
-pub(super) async fn run(sandbox: &dyn Sandbox, command: &Command, begun: Begun, cancel: &CancellationToken) -> Ran {
+pub(super) async fn run(
+    sandbox: &dyn Sandbox,
+    command: &Command,
+    begun: Begun,
+    cancel: &CancellationToken,
+    mut halt: watch::Receiver<Option<Halt>>,
+) -> Ran {
+    let halted = async {
+        if halt.wait_for(Option::is_some).await.is_err() {
+            // The controller stops.
+            std::future::pending::<()>().await;
+        }
+    };
     let overdue = Instant::now() + command.timeout + GRACE;
     let outcome = outcome(sandbox, command, begun);
     tokio::pin!(outcome);
@@ -173,6 +195,11 @@ pub(super) async fn run(sandbox: &dyn Sandbox, command: &Command, begun: Begun, 
                 Some(Recovered::Ended(result)) => Ran::Cancelled(Some(result)),
                 None => Ran::Cancelled(None),
             }
+        }
+        () = halted => {
+            let (_, ran) =
+                tokio::join!(timeout(HALT, sandbox.kill(command.seq)), timeout(HALT, &mut outcome));
+            Ran::Halted(ran.ok().and_then(Result::ok))
         }
         () = sleep_until(overdue) => {
             let _ = timeout(KILL, sandbox.kill(command.seq)).await;

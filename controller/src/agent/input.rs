@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Budgets;
+use crate::audit::entry::NoteEntry;
 use crate::gateway::policy::Mode;
 use crate::model::Pricing;
 use crate::session::SessionId;
@@ -15,6 +16,8 @@ pub struct SessionInput {
     pub session: SessionId,
     /// What is wrong.
     pub incident: IncidentBrief,
+    /// What earlier attempts left, for the first message.
+    pub earlier: Option<String>,
     /// The system that it is about.
     pub subject: SubjectBrief,
     /// The model's name.
@@ -56,6 +59,9 @@ pub struct IncidentBrief {
     pub evidence: Value,
     /// Which attempt this is, from 1.
     pub attempt: i64,
+    /// What people had said to the agent when it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<NoteEntry>,
 }
 
 /// A Subject, as the model and the trail are told of it.

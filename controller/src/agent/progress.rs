@@ -34,6 +34,9 @@ pub struct Progress {
     pub cost: NanoDollars,
     /// Whether the model has a price.
     pub cost_known: bool,
+    /// How many of the Incident's notes the agent was told.
+    #[serde(default)]
+    pub notes: i64,
     /// Number of the last entry.
     pub last_seq: i64,
     /// The last dozen entries.
@@ -41,6 +44,9 @@ pub struct Progress {
     /// What it waits for, if for something unusual, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// Why it stands still, while the whole installation is halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
     /// The command that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<RunningCommand>,
@@ -100,6 +106,7 @@ impl Progress {
                 self.cached_tokens = self.cached_tokens.saturating_add(whole(usage.cache_read));
                 self.output_tokens = self.output_tokens.saturating_add(whole(usage.output));
             }
+            EntryBody::Note(note) => self.notes = self.notes.max(note.number),
             // One without a limit is not to run.
             EntryBody::ToolCall(call) if call.timeout_ms.is_some() => self.commands += 1,
             _ => {}
@@ -129,7 +136,8 @@ fn line_of(body: &EntryBody) -> String {
         EntryBody::Change(ChangeEntry::Completed(done)) => {
             format!("change {}: {}", done.change, outcome_of(&done.result.outcome))
         }
-        EntryBody::Turn(_) | EntryBody::Verification(_) | EntryBody::Note(_) => String::new(),
+        EntryBody::Note(note) => printable(&format!("{}: {}", note.author(), note.text)),
+        EntryBody::Turn(_) | EntryBody::Verification(_) => String::new(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the model is told before it begins.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::present::Cut;
-use super::{Budgets, DockerAccess, SessionInput};
+use super::{Budgets, DockerAccess, SessionInput, notes};
 
 /// The system prompt.
 #[must_use]
@@ -14,6 +15,7 @@ pub fn system(input: &SessionInput, cut: Cut) -> String {
     text.push_str(&place(input));
     text.push_str(&limits(&input.budgets, cut));
     text.push_str(RULES);
+    text.push_str(notes::RULE);
     if let Some(addition) = input.system_addition.as_deref().map(str::trim).filter(|addition| !addition.is_empty()) {
         let _ = write!(text, "\n# From the people who run this system\n{addition}\n");
     }
@@ -133,13 +135,34 @@ pub fn first_message(input: &SessionInput) -> String {
     if let Some(description) = &subject.description {
         let _ = writeln!(text, "{}", description.trim());
     }
-    let _ = write!(text, "It runs at: {}\n\nFind out what is wrong and repair it.", subject.location);
+    let _ = writeln!(text, "It runs at: {}", subject.location);
+    if let Some(earlier) = &input.earlier {
+        let _ = write!(text, "\n{earlier}");
+    }
+    for note in &incident.notes {
+        let _ = write!(text, "\n{}\n", notes::told(note));
+    }
+    text.push_str("\nFind out what is wrong and repair it.");
     text
 }
 
 /// After a turn that neither ran a command nor concluded.
 pub(super) const NUDGE: &str = "You called no tool. If you are done, call `conclude` with what you found; otherwise go \
                                 on with `shell`. A second message without a tool call hands the incident to a person.";
+
+/// The answer to a conclusion that a person's words came before.
+pub(super) const NOTE_WAITS: &str = "a person wrote to you meanwhile; read the note that follows, act on it if need be, \
+                                     and call `conclude` again";
+
+/// After a halt of the whole installation.
+pub(super) fn released(lasted: Duration, why: &str) -> String {
+    format!(
+        "Operator stood still for {} s ({why}) and goes on now. A command that ran when that began was killed, and its \
+         result says so; what you left in the background stood still as well. People may have changed the system \
+         meanwhile: look before you go on.",
+        lasted.as_secs()
+    )
+}
 
 /// After a message that was cut before it did anything.
 pub(super) fn cut_off(max_tokens: u32) -> String {
@@ -192,7 +215,9 @@ mod tests {
                 severity: "critical".to_owned(),
                 evidence: json!({"rate": 0}),
                 attempt: 1,
+                notes: Vec::new(),
             },
+            earlier: None,
             subject: SubjectBrief {
                 name: "ratelimiter".to_owned(),
                 description: None,
@@ -232,5 +257,15 @@ mod tests {
         for part in ["Every check fails", "critical", "Since 10:00.", "\"rate\": 0", "attempt 1"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        let mut again = input();
+        again.earlier = Some("Earlier attempts".to_owned());
+        again.incident.notes = vec![crate::audit::entry::NoteEntry {
+            number: 1,
+            author: None,
+            text: "Look at the disk.".to_owned(),
+            at: None,
+        }];
+        let text = first_message(&again);
+        assert!(text.contains("Earlier attempts") && text.contains("| Look at the disk.\n[end of note 1]"), "{text}");
     }
 }

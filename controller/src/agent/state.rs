@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::budget::Limit;
@@ -29,6 +30,10 @@ pub const LIMIT: &str = "limit";
 pub const MAX_TOKENS: &str = "maxTokens";
 /// The key in a control entry's details under which stands the end that it decides.
 pub const END: &str = "end";
+/// The key in a `cancelled` entry's details under which stands what was found by then.
+pub const FINDINGS: &str = "findings";
+/// The key in a `released` entry's details that says that the container is replaced after the halt.
+pub const REPLACE: &str = "replace";
 
 /// Where a session stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +56,12 @@ pub struct State {
     pub(super) interrupted: bool,
     /// The container that was handed out last.
     pub(super) container: Option<Container>,
+    /// Whether a person said something since the last message.
+    pub(super) note_waits: bool,
+    /// Containers that were replaced because of a halt: they count for no fault.
+    pub(super) replaced_by_halts: u32,
+    /// Since when it stands still.
+    halted: Option<Timestamp>,
     begun: bool,
     unpriced_said: bool,
     sealed: Option<Sealed>,
@@ -203,7 +214,8 @@ impl State {
             EntryBody::Change(ChangeEntry::Begun(change)) => drop(self.open_changes.insert(seq, change.origin)),
             EntryBody::Change(ChangeEntry::Completed(done)) => drop(self.open_changes.remove(&done.change)),
             EntryBody::Control(control) => self.take_control(control),
-            EntryBody::Verification(_) | EntryBody::Note(_) => {}
+            EntryBody::Note(_) => self.note_waits = true,
+            EntryBody::Verification(_) => {}
         }
     }
 
@@ -215,6 +227,7 @@ impl State {
 
     fn take_turn(&mut self, turn: &TurnEntry) {
         (self.lost, self.lost_in_turn, self.interrupted, self.call) = (None, false, false, None);
+        self.note_waits = false;
         if let Some(last) = &mut self.last_turn {
             last.answered = true;
         }
@@ -269,12 +282,21 @@ impl State {
                 }
             }
             ControlEvent::Cancelled => {
-                self.ending = Some(SessionEnd::Cancelled { message: control.message.clone() });
+                let findings = details.get(FINDINGS).and_then(|findings| Findings::deserialize(findings).ok());
+                self.ending = Some(SessionEnd::Cancelled { message: control.message.clone(), findings });
             }
             ControlEvent::Sealed => {
                 let word = |key: &str| details[key].as_str().unwrap_or_default().to_owned();
                 let message = control.message.clone();
                 self.sealed = Some(Sealed { phase: word("phase"), reason: word("reason"), message });
+            }
+            ControlEvent::Halted => self.halted = self.last_at,
+            ControlEvent::Released => {
+                self.halted = None;
+                if details[REPLACE] == true {
+                    self.replaced_by_halts += 1;
+                    self.lost = Some(OVERSLEPT.to_owned());
+                }
             }
             ControlEvent::Resumed | ControlEvent::Compacted => {}
         }
@@ -292,8 +314,19 @@ impl State {
     /// How long the session runs at `now`, by the times of its entries.
     #[must_use]
     pub fn wall_time(&self, now: Timestamp) -> Duration {
-        let since = self.last_at.map(|last| now.duration_since(last));
+        // It does not run while the installation is halted.
+        let since = self.last_at.filter(|_| self.halted.is_none()).map(|last| now.duration_since(last));
         self.used.saturating_add(since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default())
+    }
+
+    /// Whether it stands still, because the installation was halted.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted.is_some()
+    }
+
+    /// For how long it has stood still at `now`.
+    pub(super) fn halted_for(&self, now: Timestamp) -> Duration {
+        self.halted.and_then(|since| Duration::try_from(now.duration_since(since)).ok()).unwrap_or_default()
     }
 
     /// Whether its first entry stands.
@@ -322,7 +355,7 @@ impl State {
         }
         let (reason, message) = (sealed.reason.clone(), sealed.message.clone());
         Some(match sealed.phase.as_str() {
-            "Cancelled" => SessionEnd::Cancelled { message },
+            "Cancelled" => SessionEnd::Cancelled { message, findings: None },
             "Escalated" => SessionEnd::Escalated { reason, message, findings: None },
             _ => SessionEnd::Failed { reason, message },
         })
@@ -334,6 +367,9 @@ impl State {
         &self.open_changes
     }
 }
+
+/// Why a container is replaced after a long halt.
+const OVERSLEPT: &str = "the halt was so long that it would end by its own clock";
 
 /// Whether the conversation depends on entries of this kind.
 fn is_vital(kind: &str) -> bool {

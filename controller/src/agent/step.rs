@@ -223,7 +223,7 @@ fn turn(state: &State, frozen: &Frozen, overdue: bool) -> Step {
         }
         return Step::Seal(escalated(last.limit.reason(), last.sentence.clone(), None));
     }
-    let lost = state.transcript.lost_sandboxes;
+    let lost = state.transcript.lost_sandboxes.saturating_sub(state.replaced_by_halts);
     if lost > MOST_LOST {
         let message = format!("the agent's container was lost {lost} times");
         return Step::Seal(SessionEnd::Failed { reason: "SandboxLost".to_owned(), message });
@@ -270,6 +270,8 @@ fn todo(state: &State, message: &Message, call: &ToolUse, frozen: &Frozen) -> To
     }
     match read() {
         Call::Shell(shell) => Todo::Shell(shell),
+        // Whoever wrote it would not know that it was not heard.
+        Call::Conclude(_) if state.note_waits => Todo::Refuse(prompt::NOTE_WAITS.to_owned()),
         Call::Conclude(conclude) => Todo::Conclude(conclude),
         Call::Invalid(reason) => Todo::Refuse(reason),
     }

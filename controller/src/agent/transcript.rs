@@ -9,6 +9,7 @@
 
 use serde_json::{Value, json};
 
+use super::notes;
 use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, ToolResultEntry, TurnEntry};
 use crate::model::Usage;
 use crate::money::NanoDollars;
@@ -33,6 +34,10 @@ pub struct ToolUse {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
     messages: Vec<Value>,
+    /// What the agent said last in words.
+    pub last_words: Option<String>,
+    /// Number of the last of the Incident's notes that the model was told.
+    pub heard: i64,
     /// Calls of the last turn that have no result yet, in order.
     open: Vec<ToolUse>,
     /// Results of the last turn.
@@ -78,16 +83,20 @@ impl Transcript {
             EntryBody::Incident(incident) => {
                 self.added_bytes += len(incident.system.len() + incident.tools.to_string().len() + incident.user.len());
                 self.notes.push(incident.user.clone());
+                let notes = incident.incident.get("notes").and_then(Value::as_array).map_or(0, Vec::len);
+                self.heard = i64::try_from(notes).unwrap_or(i64::MAX);
             }
+            EntryBody::Note(note) => {
+                let text = notes::told(note);
+                self.added_bytes += len(text.len());
+                self.notes.push(text);
+                self.heard = self.heard.max(note.number);
+            }
+            EntryBody::Reasoning(reasoning) => self.last_words = Some(reasoning.text.clone()),
             EntryBody::Turn(turn) => self.take_turn(turn),
             EntryBody::ToolResult(result) => self.take_result(result),
             EntryBody::Control(control) => self.take_control(control),
-            EntryBody::Reasoning(_)
-            | EntryBody::ToolCall(_)
-            | EntryBody::Change(_)
-            | EntryBody::Conclusion(_)
-            | EntryBody::Verification(_)
-            | EntryBody::Note(_) => {}
+            EntryBody::ToolCall(_) | EntryBody::Change(_) | EntryBody::Conclusion(_) | EntryBody::Verification(_) => {}
         }
     }
 

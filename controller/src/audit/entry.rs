@@ -70,8 +70,8 @@ impl EntryKind {
     }
 }
 
-/// An entry's content. `Verification` and `Note` have no writer yet; their kinds are reserved in the
-/// schema, and a reader shows what it does not know as it stands.
+/// An entry's content. `Verification` has no writer yet; its kind is reserved in the schema, and a reader shows what
+/// it does not know as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EntryBody {
@@ -92,7 +92,7 @@ pub enum EntryBody {
     /// What the invariants said.
     Verification(Value),
     /// A person's words.
-    Note(Value),
+    Note(NoteEntry),
     /// Started, resumed, cancelled and so on.
     Control(ControlEntry),
 }
@@ -467,6 +467,42 @@ pub enum Outcome {
     Unresolved,
 }
 
+/// A person's words to the agent, committed before the model hears them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoteEntry {
+    /// Its number in the Incident's `spec.notes`, from 1. Notes are only ever added, so the number stays.
+    pub number: i64,
+    /// Who says that they said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The words.
+    pub text: String,
+    /// When it was said, by its author's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl NoteEntry {
+    /// The notes of an Incident, in order.
+    #[must_use]
+    pub fn all(notes: &[crds::incident::Note]) -> Vec<Self> {
+        let entry = |(number, note): (i64, &crds::incident::Note)| Self {
+            number,
+            author: note.author.clone(),
+            text: note.text.clone(),
+            at: note.at.as_ref().map(|at| at.0),
+        };
+        (1..).zip(notes).map(entry).collect()
+    }
+
+    /// Who said it, for people.
+    #[must_use]
+    pub fn author(&self) -> &str {
+        self.author.as_deref().unwrap_or("somebody")
+    }
+}
+
 /// Something that Operator itself did or met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -492,6 +528,10 @@ pub enum ControlEvent {
     Compacted,
     /// A person cancelled it or deleted the Incident.
     Cancelled,
+    /// The whole installation was halted: nothing goes on until `released`.
+    Halted,
+    /// The halt is over.
+    Released,
     /// A budget was used up.
     Budget,
     /// Something failed, inside Operator or at the model's API.

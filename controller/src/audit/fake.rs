@@ -19,6 +19,7 @@ use super::proof::signer::{SignedEntry, SignedLink, sign_entry, sign_link};
 use super::proof::{Hash, LinkHead, PrivateKey, PublicKey};
 use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
+use crate::halt::Halt;
 use crate::session::SessionId;
 
 /// What the fake does with an append that it was told about.
@@ -53,6 +54,7 @@ struct Inner {
     entries: BTreeMap<SessionId, Vec<SignedEntry>>,
     links: Vec<SignedLink>,
     summaries: BTreeMap<(SessionId, i64), String>,
+    halts: Vec<Option<Halt>>,
     unavailable: Option<String>,
     deposed: bool,
     rule: Option<Rule>,
@@ -159,6 +161,12 @@ impl FakeStore {
         all
     }
 
+    /// The halts that were put on record and, as `None`, their ends.
+    #[must_use]
+    pub fn halts(&self) -> Vec<Option<Halt>> {
+        self.lock().halts.clone()
+    }
+
     /// The summary of an entry.
     #[must_use]
     pub fn summary(&self, session: &SessionId, seq: i64) -> Option<String> {
@@ -253,25 +261,24 @@ impl AuditStore for FakeStore {
             .values()
             .find(|r| r.new.incident_uid == new.incident_uid && r.new.attempt == new.attempt)
             .map(|r| r.new.id.clone());
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
-                let id = new.id.clone();
-                let start = StartLink {
-                    session: id.clone(),
-                    incident_uid: new.incident_uid.clone(),
-                    incident_namespace: new.incident_namespace.clone(),
-                    incident_name: new.incident_name.clone(),
-                    attempt: new.attempt,
-                };
-                let link = sign_link(&self.key, inner.head(), EPOCH, LinkBody::Start(start))?;
-                let last_hash = Some(link.hash);
-                inner.links.push(link);
-                let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
-                inner.sessions.insert(id.clone(), SessionRecord { new, state, last_hash });
-                id
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
+            let id = new.id.clone();
+            let start = StartLink {
+                session: id.clone(),
+                incident_uid: new.incident_uid.clone(),
+                incident_namespace: new.incident_namespace.clone(),
+                incident_name: new.incident_name.clone(),
+                attempt: new.attempt,
+            };
+            let link = sign_link(&self.key, inner.head(), EPOCH, LinkBody::Start(start))?;
+            let last_hash = Some(link.hash);
+            inner.links.push(link);
+            let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
+            inner.sessions.insert(id.clone(), SessionRecord { new, state, last_hash });
+            id
         };
         inner.record(&id).ok_or_else(|| AuditError::NotFound(format!("session {id}")))
     }
@@ -347,6 +354,22 @@ impl AuditStore for FakeStore {
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError> {
         let inner = self.available()?;
         inner.read(session, after, limit).into_iter().map(|(bytes, summary)| codec::decode(bytes, summary)).collect()
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        drop(self.available()?);
+        let mut found = self.all(session);
+        found.retain(|entry| kinds.contains(&entry.body.kind()));
+        let surplus = found.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
+        Ok(found.split_off(surplus))
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        let mut inner = self.writable()?;
+        if inner.halts.last().map_or(halt.is_some(), |last| last.as_ref() != halt) {
+            inner.halts.push(halt.cloned());
+        }
+        Ok(())
     }
 
     async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {

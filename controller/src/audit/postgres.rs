@@ -31,7 +31,8 @@ use tokio::time::timeout_at;
 use super::proof::signer::{SignedEntry, Signer, sign_entry};
 use super::proof::{Hash, LinkHead};
 use super::reader::{AuditReader, SessionFilter, StoredEntry};
-use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
+use super::{AuditError, AuditStore, Entry, EntryBody, EntryKind, NewSession, SessionRecord, SessionState, codec};
+use crate::halt::Halt;
 use crate::leader::Leadership;
 use crate::session::SessionId;
 use chain::{Act, Chain};
@@ -81,16 +82,7 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self {
-            pool,
-            limit,
-            place,
-            appended,
-            epoch: None,
-            signer: None,
-            chain: Chain::new(),
-            leadership: None,
-        })
+        Ok(Self { pool, limit, place, appended, epoch: None, signer: None, chain: Chain::new(), leadership: None })
     }
 
     /// The same store, whose writes carry the epoch of this leadership. The first of them that is
@@ -259,6 +251,31 @@ impl AuditStore for PostgresStore {
         let answer = timeout_at(until, query).await;
         let rows = connection.settle(answer, Doing::Asking)?;
         rows.into_iter().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        let mut connection = self.connection().await?;
+        let until = connection.until;
+        let query = rows::select_last_of(session, kinds, limit).fetch_all(&mut *connection);
+        let answer = timeout_at(until, query).await;
+        let rows = connection.settle(answer, Doing::Asking)?;
+        rows.into_iter().rev().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
+        let mut connection = self.connection().await?;
+        let until = connection.until;
+        let query = sqlx::query("SELECT record_halt($1, $2, $3, $4, $5)")
+            .bind(halt.is_some())
+            .bind(halt.and_then(|halt| halt.by.as_deref()).map(without_nul))
+            .bind(halt.and_then(|halt| halt.reason.as_deref()).map(without_nul))
+            .bind(halt.and_then(|halt| halt.since).map(time))
+            .bind(epoch)
+            .execute(&mut *connection);
+        let answer = timeout_at(until, query).await;
+        connection.settle(answer, Doing::Asking)?;
+        Ok(())
     }
 
     async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {

@@ -96,7 +96,10 @@ pub async fn run(args: MigrateArgs) -> Result<(), MigrateError> {
     let key = prepare_key(url, &*vault, wanted).await?;
     let (id, number, place) = (key.public.id(), key.number, vault.place());
     if key.new {
-        eprintln!("a new signing key, {id} (number {number}), is in {place}; the public one is {}", key.public.to_hex());
+        eprintln!(
+            "a new signing key, {id} (number {number}), is in {place}; the public one is {}",
+            key.public.to_hex()
+        );
     } else {
         eprintln!("the signing key is {id} (number {number}), in {place}");
     }

@@ -75,7 +75,11 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_SIGNING_KEY", value_name = "FILE")]
     pub signing_key: PathBuf,
 
-    /// The configuration file: budgets, prices, agent images, tenants.
+    /// The namespace of the ConfigMap that halts this installation; the pod's own, or the kubeconfig's, if absent.
+    #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
+    pub operator_namespace: Option<String>,
+
+    /// The configuration file: budgets, prices, agent images, tenants, how long finished Incidents stay.
     #[arg(long, env = "OPERATOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

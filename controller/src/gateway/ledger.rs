@@ -41,8 +41,8 @@ pub enum Denied {
     /// It could not be announced.
     #[error(transparent)]
     Unannounced(#[from] Unannounced),
-    /// The controller refused.
-    #[error("audit unavailable: {0}")]
+    /// The controller refused, in its own words: the audit store is away, the installation is halted.
+    #[error("{0}")]
     Refused(String),
     /// No answer came.
     #[error("audit unavailable: the change could not be put on record within {} s, so it was not done", .0.as_secs())]

@@ -1,7 +1,7 @@
 //! The effects of a plan: sessions start and stop, the status and the Events are written.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crds::{Incident, IncidentPhase, IncidentStatus};
 use jiff::Timestamp;
@@ -11,11 +11,13 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::Error;
 use super::dereference::dereference;
-use super::plan::{Known, Plan, plan};
-use super::status::{StatusBuilder, Trouble};
+use super::places::{is_news, pending_reason};
+use super::plan::{Known, Plan, is_finished, plan};
+use super::status::{HALTED, QUEUED, StatusBuilder, Trouble};
 use super::validate::{Accepted, validate};
 use crate::context::Context;
 use crate::metrics::Metrics;
+use crate::session::engine::Room;
 use crate::session::task::{self, Work};
 use crate::session::{SessionKey, adopt};
 use crate::status::{Urgency, Written};
@@ -30,6 +32,13 @@ const PREFLIGHT_LIMIT: Duration = Duration::from_secs(90);
 /// Reconciles an Incident that is not being deleted.
 pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
     let key = SessionKey { uid: incident.uid().unwrap_or_default(), attempt: incident.spec.attempt };
+    if is_finished(incident) {
+        // Of thousands that ended nothing is asked, neither here nor elsewhere. What stands in the cache stands in the
+        // API server: the session is not needed any more.
+        context.engine.forget(&key);
+        context.places.forget(&key.uid);
+        return Ok(Action::await_change());
+    }
     let neighbours = dereference(incident, context).await?;
     let validated = validate(incident, &neighbours, &context.defaults);
     let known = Known {
@@ -38,29 +47,27 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
         expected: context.engine.is_expected(&key),
         earlier_runs: context.engine.cancel_others(&key.uid, Some(key.attempt)),
         blocked: context.engine.is_blocked(&key),
-        turn: &|| context.turn(&key.uid),
+        halted: context.halted(),
+        turn: &|most| context.turn(incident, most),
     };
     let plan = plan(incident, known);
     tracing::debug!(incident = %ObjectRef::from_obj(incident), ?plan, "plan");
     let builder = StatusBuilder::new(incident, Timestamp::now());
     match &plan {
-        Plan::Leave => {
-            // What stands in the cache stands in the API server: the session is not needed any more.
-            context.engine.forget(&key);
-            Ok(Action::await_change())
-        }
+        Plan::Leave => Ok(Action::await_change()),
         Plan::Observe { view, cancel } => {
             if *cancel {
                 context.engine.cancel(&key);
             }
-            let ended = view.end.is_some();
-            let action = write(incident, context, builder.observed(view)).await?;
-            if ended {
-                context.wake_queue();
+            context.engine.tell(&key, &incident.spec.notes);
+            if view.end.is_some() {
+                context.dispatch.stale();
             }
-            Ok(action)
+            write(incident, context, builder.observed(view)).await
         }
         Plan::Blocked => Ok(Action::requeue(RETRY_START)),
+        // The queue wakes it when it has a place.
+        Plan::Unplaced => Ok(Action::requeue(LOOK_AGAIN)),
         Plan::StopEarlier => {
             write(incident, context, builder.planned(&plan)).await?;
             Ok(Action::requeue(Duration::from_millis(500)))
@@ -73,9 +80,19 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             Ok(accepted) => start(incident, context, &key, accepted, builder).await,
             Err(_) => Ok(Action::requeue(LOOK_AGAIN)),
         },
-        Plan::Reject(_) | Plan::Suspended | Plan::Queue { .. } | Plan::CancelPending => {
-            write(incident, context, builder.planned(&plan)).await?;
-            Ok(Action::requeue(LOOK_AGAIN))
+        Plan::Queue { .. } => {
+            let status = builder.planned(&plan);
+            if incident.status.as_ref() == Some(&status) {
+                return Ok(Action::requeue(LOOK_AGAIN));
+            }
+            // A place moves with each session that ends; that is news once a minute.
+            match context.places.ask(&key.uid, incident.status.as_ref(), &status, Instant::now()) {
+                Ok(()) => write(incident, context, status).await,
+                Err(wait) => Ok(Action::requeue(wait)),
+            }
+        }
+        Plan::Reject(_) | Plan::Suspended | Plan::Halted(_) | Plan::CancelPending => {
+            write(incident, context, builder.planned(&plan)).await
         }
     }
 }
@@ -88,10 +105,14 @@ async fn start(
     accepted: &Accepted,
     builder: StatusBuilder,
 ) -> Result<Action, Error> {
-    let Some(seat) = context.engine.reserve(key, &accepted.subject, ObjectRef::from_obj(incident), false) else {
-        // Another reconcile was faster; its start or end wakes this one.
+    let room = Room::New { most: accepted.most_sessions };
+    let Some(seat) = context.engine.reserve(key, &accepted.subject, ObjectRef::from_obj(incident), room) else {
+        // Another reconcile was faster, and the queue is put in order again.
+        context.dispatch.stale();
         return Ok(Action::requeue(Duration::from_secs(1)));
     };
+    context.dispatch.stale();
+    context.engine.tell(key, &incident.spec.notes);
     let work = Work::new(incident, accepted, context);
     match preflight(context, &work).await {
         Ok(plan) => {
@@ -100,8 +121,8 @@ async fn start(
         }
         Err(trouble) => {
             context.engine.release(key, RETRY_START);
+            context.dispatch.stale();
             write(incident, context, builder.waiting(&trouble)).await?;
-            context.wake_queue();
             Ok(Action::requeue(RETRY_START))
         }
     }
@@ -125,7 +146,10 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
 /// Goes on with the session of an earlier controller. One that was cancelled meanwhile ends, and does nothing before.
 fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey, accepted: Option<&Accepted>) {
     let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
-    let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), true) else { return };
+    let object = ObjectRef::from_obj(incident);
+    let Some(seat) = context.engine.reserve(key, &subject, object, Room::Standing) else { return };
+    context.dispatch.stale();
+    context.engine.tell(key, &incident.spec.notes);
     if incident.spec.cancel == Some(key.attempt) {
         seat.cancel.cancel();
     }
@@ -140,7 +164,7 @@ async fn write(incident: &Incident, context: &Arc<Context>, status: IncidentStat
     if old == Some(&status) {
         return Ok(Action::requeue(LOOK_AGAIN));
     }
-    let urgency = if is_news(old, &status) { Urgency::Now } else { Urgency::Progress };
+    let urgency = is_news(old, &status).unwrap_or(Urgency::Progress);
     match context.status.write(incident, &status, urgency).await? {
         Written::Later(wait) => Ok(Action::requeue(wait)),
         Written::Gone => Ok(Action::await_change()),
@@ -154,34 +178,25 @@ async fn write(incident: &Incident, context: &Arc<Context>, status: IncidentStat
     }
 }
 
-/// Whether a status says more than how far it is.
-fn is_news(old: Option<&IncidentStatus>, new: &IncidentStatus) -> bool {
-    let condition = |status: &IncidentStatus| -> Vec<(String, String, String)> {
-        status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
-    };
-    old.is_none_or(|old| {
-        old.phase != new.phase
-            || old.session_id != new.session_id
-            || old.attempt != new.attempt
-            || condition(old) != condition(new)
-    })
-}
-
 /// Events for what changed.
 async fn announce(incident: &Incident, context: &Context, old: Option<&IncidentStatus>, new: &IncidentStatus) {
     let attempt = old.filter(|old| old.attempt == new.attempt);
     let message = new.message.clone().unwrap_or_default();
     if new.phase == IncidentPhase::Pending {
-        let reason = |status: &IncidentStatus| {
-            status.conditions.iter().find(|c| c.status == "False" && c.type_ != "Finished").map(|c| c.reason.clone())
-        };
-        let Some(now) = reason(new).filter(|now| attempt.and_then(reason).as_ref() != Some(now)) else { return };
-        if now == "Queued" {
-            context.events.normal(incident, "Queued", "Queue", &message).await;
+        let now = pending_reason(new);
+        let Some(now) = now.filter(|now| attempt.and_then(pending_reason) != Some(now)) else { return };
+        if now == QUEUED {
+            context.events.normal(incident, QUEUED, "Queue", &message).await;
         } else {
-            context.events.warning(incident, &now, "Start", &message).await;
+            context.events.warning(incident, now, "Start", &message).await;
         }
         return;
+    }
+    let halted = |status: &IncidentStatus| pending_reason(status) == Some(HALTED);
+    match (attempt.is_some_and(halted), halted(new)) {
+        (false, true) => context.events.warning(incident, HALTED, "Halt", &message).await,
+        (true, false) => context.events.normal(incident, "Released", "Halt", "the installation goes on").await,
+        _ => {}
     }
     if attempt.is_none_or(|old| old.session_id.is_none()) && new.session_id.is_some() {
         let session = new.session_id.clone().unwrap_or_default();

@@ -25,6 +25,13 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
     for record in context.engine.expected().iter().filter(|record| record.new.incident_uid == uid) {
         adopt::end(context, record);
     }
+    if super::plan::is_finished(incident) && !context.engine.cancel_others(&uid, None) {
+        // Nothing runs, and its session removed its container at its end; the sweep looks after the exception. So
+        // the many that leave by their age ask the engine nothing.
+        context.engine.forget_incident(&uid);
+        context.places.forget(&uid);
+        return Ok(Action::await_change());
+    }
     let runs = context.engine.cancel_others(&uid, None);
     let trouble =
         if runs { Some("its session does not end".to_owned()) } else { remove(incident, context).await.err() };
@@ -38,7 +45,8 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
     // The finalizer goes next; a leader that stood still meanwhile must leave it to the next one.
     context.leadership.check()?;
     context.engine.forget_incident(&uid);
-    context.wake_queue();
+    context.places.forget(&uid);
+    context.dispatch.stale();
     context.wake_subject_of(incident);
     Ok(Action::await_change())
 }
@@ -46,12 +54,9 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
 /// Removes what the Incident's last session may have left.
 async fn remove(incident: &Incident, context: &Context) -> Result<(), String> {
     let Some(id) = incident.status.as_ref().and_then(|status| status.session_id.clone()) else { return Ok(()) };
-    let finished = incident.status.as_ref().is_some_and(|status| status.phase.is_finished());
     let session = SessionId::from(id);
     match tokio::time::timeout(REMOVE_LIMIT, context.sandboxes.remove(&session)).await {
         Ok(Ok(())) => Ok(()),
-        // The session removed its container at its end; the sweep looks after the exception.
-        _ if finished => Ok(()),
         Ok(Err(error)) => Err(format!("its container could not be removed ({})", crate::error::chain(&error))),
         Err(_) => Err("the engine did not remove its container".into()),
     }

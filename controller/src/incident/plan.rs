@@ -3,6 +3,7 @@
 use crds::{Incident, IncidentPhase};
 
 use super::validate::{Accepted, Rejected};
+use crate::halt::Halt;
 use crate::session::SessionView;
 use crate::session::queue::{Turn, Why};
 
@@ -26,6 +27,10 @@ pub enum Plan {
     CancelPending,
     /// The Subject is in maintenance.
     Suspended,
+    /// The whole installation is halted.
+    Halted(Halt),
+    /// It waits, and the queue has no place for it yet.
+    Unplaced,
     /// Another one first.
     Queue {
         /// Its place, from 1.
@@ -54,8 +59,10 @@ pub struct Known<'a> {
     pub earlier_runs: bool,
     /// Whether a start failed a moment ago.
     pub blocked: bool,
-    /// The queue's word. Asked only when nothing else stands in the way.
-    pub turn: &'a dyn Fn() -> Turn,
+    /// The halt of the whole installation, if there is one.
+    pub halted: Option<Halt>,
+    /// The queue's word, for so many sessions of the Subject. Asked only when nothing else stands in the way.
+    pub turn: &'a dyn Fn(usize) -> Turn,
 }
 
 /// Decides.
@@ -65,7 +72,7 @@ pub fn plan(incident: &Incident, known: Known<'_>) -> Plan {
     let cancelled = incident.spec.cancel == Some(attempt);
     let status = incident.status.as_ref();
     let of_this_attempt = status.filter(|status| status.attempt == Some(attempt));
-    if of_this_attempt.is_some_and(|status| status.phase.is_finished()) {
+    if is_finished(incident) {
         return Plan::Leave;
     }
     if let Some(view) = known.view {
@@ -86,12 +93,21 @@ pub fn plan(incident: &Incident, known: Known<'_>) -> Plan {
     match known.validated {
         Err(rejected) => Plan::Reject(rejected.clone()),
         Ok(accepted) if accepted.suspended => Plan::Suspended,
+        Ok(_) if known.halted.is_some() => known.halted.map_or(Plan::Unplaced, Plan::Halted),
         Ok(_) if known.blocked => Plan::Blocked,
-        Ok(_) => match (known.turn)() {
+        Ok(accepted) => match (known.turn)(accepted.most_sessions) {
             Turn::Start => Plan::Start,
             Turn::Wait { position, why } => Plan::Queue { position, why },
+            Turn::Unplaced => Plan::Unplaced,
         },
     }
+}
+
+/// Whether the attempt is over and its end stands in the status.
+#[must_use]
+pub fn is_finished(incident: &Incident) -> bool {
+    let attempt = incident.spec.attempt;
+    incident.status.as_ref().is_some_and(|status| status.attempt == Some(attempt) && status.phase.is_finished())
 }
 
 /// Whether an Incident stands in the queue, as far as its own fields say.
@@ -124,6 +140,7 @@ mod tests {
             project: "p".into(),
             description: String::new(),
             suspended,
+            most_sessions: 1,
             model: "m".into(),
             image: "i".into(),
             budgets: Budgets::default(),
@@ -133,10 +150,16 @@ mod tests {
     }
 
     fn decide(incident: &Incident, validated: &Result<Accepted, Rejected>, view: Option<SessionView>) -> Plan {
-        plan(
-            incident,
-            Known { validated, view, expected: false, earlier_runs: false, blocked: false, turn: &|| Turn::Start },
-        )
+        let known = Known {
+            validated,
+            view,
+            expected: false,
+            earlier_runs: false,
+            blocked: false,
+            halted: None,
+            turn: &|_| Turn::Start,
+        };
+        plan(incident, known)
     }
 
     #[test]
@@ -163,7 +186,8 @@ mod tests {
             expected: true,
             earlier_runs: false,
             blocked: false,
-            turn: &|| Turn::Start,
+            halted: None,
+            turn: &|_| Turn::Start,
         };
         let gone = Err(Rejected { reason: "SubjectNotFound", message: String::new() });
         let cancelled = incident("attempt: 1, cancel: 1", "{}");
@@ -200,8 +224,47 @@ mod tests {
             expected: false,
             earlier_runs: true,
             blocked: false,
-            turn: &|| Turn::Start,
+            halted: None,
+            turn: &|_| Turn::Start,
         };
         assert_eq!(plan(&again, known), Plan::StopEarlier);
+    }
+
+    #[test]
+    fn a_halt_holds_back_what_waits_and_not_what_a_person_ends() {
+        let halt = Halt { by: Some("jane".into()), ..Halt::default() };
+        let planned = |incident: &Incident, validated: &Result<Accepted, Rejected>| {
+            let halted = Some(halt.clone());
+            plan(
+                incident,
+                Known {
+                    validated,
+                    view: None,
+                    expected: false,
+                    earlier_runs: false,
+                    blocked: false,
+                    halted,
+                    turn: &|_| Turn::Start,
+                },
+            )
+        };
+        assert_eq!(planned(&incident("attempt: 1", "{}"), &accepted(false)), Plan::Halted(halt.clone()));
+        assert_eq!(planned(&incident("attempt: 1", "{}"), &accepted(true)), Plan::Suspended);
+        assert_eq!(planned(&incident("attempt: 1, cancel: 1", "{}"), &accepted(false)), Plan::CancelPending);
+    }
+
+    #[test]
+    fn who_has_no_place_yet_waits_for_one() {
+        let validated = accepted(false);
+        let known = Known {
+            validated: &validated,
+            view: None,
+            expected: false,
+            earlier_runs: false,
+            blocked: false,
+            halted: None,
+            turn: &|most| if most == 1 { Turn::Unplaced } else { Turn::Start },
+        };
+        assert_eq!(plan(&incident("attempt: 1", "{}"), known), Plan::Unplaced);
     }
 }

@@ -18,6 +18,10 @@ use crate::session::view::End;
 /// Characters of a condition's message: the API server refuses it beyond 32 KiB, and a status should
 /// be far below.
 const MESSAGE: usize = 2000;
+/// The reason while the whole installation is halted.
+pub const HALTED: &str = "Halted";
+/// The reason while it waits for its turn.
+pub const QUEUED: &str = "Queued";
 
 /// Why a session cannot start just now, though the Incident is fine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl StatusBuilder {
                 };
                 let message = format!("place {position} in the queue: {what}");
                 self.accepted();
-                self.condition("SessionReady", ConditionStatus::False, "Queued", &message);
+                self.condition("SessionReady", ConditionStatus::False, QUEUED, &message);
                 self.pending(&message);
                 self.status.queue_position = i64::try_from(*position).ok();
             }
@@ -88,7 +92,13 @@ impl StatusBuilder {
                 let message = "cancelled before a session began";
                 self.finish(IncidentPhase::Cancelled, "Cancelled", message, self.now);
             }
-            Plan::Leave | Plan::Adopt | Plan::Blocked | Plan::Start | Plan::Observe { .. } => {}
+            Plan::Halted(halt) => {
+                let message = format!("{}: the session starts when that ends", halt.sentence());
+                self.accepted();
+                self.condition("SessionReady", ConditionStatus::False, HALTED, &message);
+                self.pending(&message);
+            }
+            Plan::Leave | Plan::Adopt | Plan::Blocked | Plan::Start | Plan::Unplaced | Plan::Observe { .. } => {}
         }
         self.status
     }
@@ -125,6 +135,7 @@ impl StatusBuilder {
         status.model = Some(view.model.clone()).filter(|model| !model.is_empty()).or(status.model.take());
         status.container.clone_from(&view.container);
         status.started_at = view.started_at.map(whole_seconds).or(status.started_at.take());
+        status.notes_heard = Some(progress.notes).filter(|heard| *heard > 0);
         status.turns = Some(progress.turns);
         status.commands = Some(progress.commands);
         status.tokens = Some(Tokens {
@@ -155,6 +166,9 @@ impl StatusBuilder {
 
     fn running(&mut self, view: &SessionView) {
         let ready = match (&view.container, &view.sandbox_trouble, &view.progress.waiting) {
+            _ if view.progress.halted.is_some() => {
+                (ConditionStatus::False, HALTED, view.progress.halted.as_deref().unwrap_or_default())
+            }
             (_, Some((reason, message)), _) => (ConditionStatus::False, *reason, message.as_str()),
             (Some(_), None, _) => {
                 (ConditionStatus::True, "ContainerRunning", "the agent's container stands beside the subject")
@@ -167,6 +181,7 @@ impl StatusBuilder {
         };
         self.condition("SessionReady", ready.0, ready.1, ready.2);
         let message = match (&view.progress.waiting, &view.sandbox_trouble, &view.progress.command) {
+            _ if view.progress.halted.is_some() => view.progress.halted.clone().unwrap_or_default(),
             (Some(waiting), _, _) => waiting.clone(),
             (None, Some((_, trouble)), _) => trouble.clone(),
             (None, None, Some(command)) => format!("$ {}", command.text),

@@ -25,6 +25,8 @@ pub struct Accepted {
     pub description: String,
     /// Whether sessions are held back.
     pub suspended: bool,
+    /// How many sessions may work on the Subject at once.
+    pub most_sessions: usize,
     /// The model that plays.
     pub model: String,
     /// The agent's image.
@@ -57,6 +59,37 @@ pub struct Defaults {
     pub config: Config,
 }
 
+/// What the queue has to know of a Subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit<'a> {
+    /// Its compose project.
+    pub project: &'a str,
+    /// Whether sessions are held back.
+    pub suspended: bool,
+    /// How many sessions may work on it at once.
+    pub most_sessions: usize,
+}
+
+/// Checks a Subject, whatever Incident it is for.
+pub fn fit<'a>(subject: &'a Subject, defaults: &Defaults) -> Result<Fit<'a>, Rejected> {
+    let name = subject.name_any();
+    let tenants = &defaults.config.tenants;
+    let project = crate::subject::project(subject, tenants).map_err(|rejected| Rejected {
+        reason: "SubjectNotAccepted",
+        message: format!("Subject {name:?} cannot be worked on ({}): {}", rejected.reason, rejected.message),
+    })?;
+    egress(&name, subject)?;
+    let most = subject.spec.policy.as_ref().and_then(|policy| policy.max_sessions).unwrap_or(1);
+    let most_sessions = usize::try_from(most).unwrap_or(1).max(1);
+    Ok(Fit { project, suspended: subject.spec.suspend, most_sessions })
+}
+
+/// Whether an Incident of a Subject that fits can be worked on: the part that differs from one to the next.
+pub fn image_fits(incident: &Incident, project: &str, defaults: &Defaults) -> Result<(), Rejected> {
+    let wanted = incident.spec.agent.as_ref().and_then(|agent| agent.image.clone());
+    image(wanted, &incident.namespace().unwrap_or_default(), project, defaults).map(drop)
+}
+
 /// Checks an Incident against its Subject and the installation.
 pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Defaults) -> Result<Accepted, Rejected> {
     let spec = &incident.spec;
@@ -74,19 +107,16 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
             ),
         },
     })?;
-    let tenants = &defaults.config.tenants;
-    let project = crate::subject::project(subject, tenants).map_err(|rejected| Rejected {
-        reason: "SubjectNotAccepted",
-        message: format!("Subject {name:?} cannot be worked on ({}): {}", rejected.reason, rejected.message),
-    })?;
+    let fit = fit(subject, defaults)?;
     let agent = spec.agent.clone().unwrap_or_default();
     Ok(Accepted {
         subject: format!("{namespace}/{name}"),
-        project: project.to_owned(),
+        project: fit.project.to_owned(),
         description: subject.spec.description.clone(),
-        suspended: subject.spec.suspend,
+        suspended: fit.suspended,
+        most_sessions: fit.most_sessions,
         model: agent.model.unwrap_or_else(|| defaults.model.clone()),
-        image: image(agent.image, &namespace, project, defaults)?,
+        image: image(agent.image, &namespace, fit.project, defaults)?,
         access: access(agent.mode, subject),
         egress: egress(name, subject)?,
         budgets: budgets(agent.budget.as_ref(), subject, &defaults.config.budgets),

@@ -31,6 +31,7 @@ use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
 
 mod body;
+mod brake;
 mod engine;
 mod exec;
 mod gateway;
@@ -252,11 +253,11 @@ impl SandboxProvider for DockerProvider {
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         let found = self.standing(session, names::Role::Agent).await?;
-        let is_kept = found.is_some();
         let (name, found) = match found {
             Some(found) => (found.name, Some(found.id)),
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
+        let is_kept = found.is_some();
         let made = async {
             let id = match found {
                 Some(id) => id,
@@ -289,6 +290,18 @@ impl SandboxProvider for DockerProvider {
                 Err(error)
             }
         }
+    }
+
+    async fn kill(&self, session: &SessionId) -> Result<(), SandboxError> {
+        self.kill_agents(session).await
+    }
+
+    async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
+        self.pause_agents(session, paused).await
+    }
+
+    async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError> {
+        self.process_of(exec).await
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {

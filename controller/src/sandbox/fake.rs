@@ -35,6 +35,10 @@ pub enum FakeCall {
     Recover(i64),
     /// [`Sandbox::kill`].
     Kill(i64),
+    /// [`SandboxProvider::kill`].
+    KillAll(SessionId),
+    /// [`SandboxProvider::pause`].
+    Pause(SessionId, bool),
     /// [`Sandbox::close`].
     Close,
 }
@@ -86,7 +90,7 @@ impl Ledger for MemoryLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
         let mut state = self.state();
         if let Some(reason) = &state.refusal {
-            return Err(reason.clone());
+            return Err(format!("audit unavailable: {reason}"));
         }
         state.begun.push(change.clone());
         Ok(i64::try_from(state.begun.len()).unwrap_or(i64::MAX))
@@ -123,6 +127,9 @@ struct State {
     preflight_error: Option<SandboxError>,
     create_error: Option<SandboxError>,
     remove_error: Option<SandboxError>,
+    kill_error: Option<SandboxError>,
+    stubborn: bool,
+    execs: HashMap<String, i64>,
     host_access: Option<Result<Vec<HostAccess>, SandboxError>>,
     standing: BTreeMap<SessionId, Arc<FakeSandbox>>,
 }
@@ -170,6 +177,21 @@ impl FakeProvider {
     /// From now on `remove` fails so; `None` heals it.
     pub fn fail_remove(&self, error: Option<SandboxError>) {
         self.shared.state().remove_error = error;
+    }
+
+    /// From now on `kill` of a whole container fails so; `None` heals it.
+    pub fn fail_kill(&self, error: Option<SandboxError>) {
+        self.shared.state().kill_error = error;
+    }
+
+    /// From now on a command that is killed goes on, as long as its container stands.
+    pub fn ignore_kills(&self) {
+        self.shared.state().stubborn = true;
+    }
+
+    /// This command runs in the subject from now on, under that process number.
+    pub fn set_exec(&self, exec: &str, pid: i64) {
+        self.shared.state().execs.insert(exec.to_owned(), pid);
     }
 
     /// From now on `host_access` answers so; before it there is nothing.
@@ -261,6 +283,27 @@ impl SandboxProvider for FakeProvider {
             name: sandbox.name.clone(),
         });
         Ok(all.collect())
+    }
+
+    async fn kill(&self, session: &SessionId) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::KillAll(session.clone()));
+        if let Some(error) = self.shared.state().kill_error.clone() {
+            return Err(error);
+        }
+        let gone = self.shared.state().standing.remove(session);
+        if let Some(sandbox) = gone {
+            sandbox.lose("the container was killed");
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
+        self.shared.record(FakeCall::Pause(session.clone(), paused));
+        Ok(())
+    }
+
+    async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError> {
+        Ok(self.shared.state().execs.get(exec).copied())
     }
 
     async fn host_access(&self, _project: &str) -> Result<Vec<HostAccess>, SandboxError> {
@@ -373,7 +416,7 @@ impl Sandbox for FakeSandbox {
             return Err(SandboxError::Lost { reason });
         }
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(command) = commands.get(&seq) {
+        if let Some(command) = commands.get(&seq).filter(|_| !self.shared.state().stubborn) {
             command.killed.notify_one();
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crds::Incident;
 
-use super::engine::{Engine, Seat, SessionKey};
+use super::engine::{Engine, Room, Seat, SessionKey};
 use super::resume::{go_on, unseen};
 use super::task::{Running, Work, failed, wait};
 use super::view::End;
@@ -37,7 +37,8 @@ pub async fn adopt(context: Arc<Context>, incident: Arc<Incident>, attempt: i64,
 /// as one that was cancelled, and its place is given back.
 pub fn end(context: &Arc<Context>, record: &SessionRecord) {
     let key = SessionKey::of(record);
-    let Some(seat) = context.engine.reserve(&key, &Engine::subject_of(record), Engine::incident_of(record), true)
+    let Some(seat) =
+        context.engine.reserve(&key, &Engine::subject_of(record), Engine::incident_of(record), Room::Standing)
     else {
         return;
     };
@@ -54,7 +55,7 @@ pub fn end(context: &Arc<Context>, record: &SessionRecord) {
         drop(running);
         seat.view.send_modify(|view| view.end = Some(end));
         context.engine.forget(&task_key);
-        context.wake_queue();
+        context.dispatch.stale();
     });
 }
 
@@ -95,7 +96,7 @@ mod tests {
     fn seat() -> (Arc<Engine>, SessionKey, Seat) {
         let (engine, _) = Engine::new(1);
         let key = SessionKey { uid: "uid".into(), attempt: 1 };
-        let seat = engine.reserve(&key, "ns/s", ObjectRef::<Incident>::new("i").within("ns"), true).unwrap();
+        let seat = engine.reserve(&key, "ns/s", ObjectRef::<Incident>::new("i").within("ns"), Room::Standing).unwrap();
         (engine, key, seat)
     }
 

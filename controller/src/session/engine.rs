@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crds::Incident;
+use crds::incident::Note;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{SessionId, SessionView};
 use crate::audit::SessionRecord;
+use crate::audit::entry::NoteEntry;
 
 /// Names a session before it has a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +40,7 @@ struct Place {
     subject: String,
     incident: ObjectRef<Incident>,
     view: watch::Receiver<SessionView>,
+    notes: watch::Sender<Vec<NoteEntry>>,
     cancel: CancellationToken,
 }
 
@@ -56,10 +59,24 @@ pub struct Engine {
     tasks: TaskTracker,
 }
 
+/// What a session needs to get a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It is new: the limits hold.
+    New {
+        /// How many sessions may work on its Subject.
+        most: usize,
+    },
+    /// It is taken over from an earlier controller, and never refused for a limit: it is there already.
+    Standing,
+}
+
 /// What a task gets to show itself and to be stopped.
 pub struct Seat {
     /// Where it shows itself.
     pub view: watch::Sender<SessionView>,
+    /// All that people have said to the agent so far, in order; it only grows.
+    pub notes: watch::Receiver<Vec<NoteEntry>>,
     /// Cancelled when a person cancels, or the Incident is deleted.
     pub cancel: CancellationToken,
 }
@@ -137,15 +154,17 @@ impl Engine {
         self.places().get(key).map(|place| place.view.borrow().clone())
     }
 
-    /// Subjects that have a session which has not ended, and the number of such sessions.
+    /// Subjects that have sessions which have not ended, and how many each.
     #[must_use]
-    pub fn busy(&self) -> (HashSet<String>, usize) {
-        let places = self.places();
-        let active = places.values().filter(|place| place.view.borrow().end.is_none());
-        let mut subjects: Vec<_> = active.map(|place| place.subject.clone()).collect();
-        subjects.extend(self.expecting().values().map(Self::subject_of));
-        let count = subjects.len();
-        (subjects.into_iter().collect(), count)
+    pub fn busy(&self) -> HashMap<String, usize> {
+        let mut busy = HashMap::new();
+        for place in self.places().values().filter(|place| place.view.borrow().end.is_none()) {
+            *busy.entry(place.subject.clone()).or_default() += 1;
+        }
+        for record in self.expecting().values() {
+            *busy.entry(Self::subject_of(record)).or_default() += 1;
+        }
+        busy
     }
 
     /// Sessions by name whose task has not ended, or that are expected to be taken up.
@@ -167,34 +186,33 @@ impl Engine {
         self.places().values().any(|place| place.view.borrow().id.is_none())
     }
 
-    /// Takes a place, unless the limit is reached, the Subject has a session, or this key has one.
-    /// A session that is taken over from an earlier controller (`adopt`) is never refused for the
-    /// limit: it is there already.
-    pub fn reserve(&self, key: &SessionKey, subject: &str, incident: ObjectRef<Incident>, adopt: bool) -> Option<Seat> {
+    /// Takes a place, unless the limit is reached, the Subject has as many sessions as it may have, or this key has
+    /// a place.
+    pub fn reserve(&self, key: &SessionKey, subject: &str, incident: ObjectRef<Incident>, room: Room) -> Option<Seat> {
         let mut places = self.places();
         if places.contains_key(key) {
             return None;
         }
-        let running = places.values().filter(|place| place.view.borrow().end.is_none());
-        let (mut count, mut busy) = (0, false);
-        for place in running {
-            count += 1;
-            busy |= place.subject == subject;
-        }
         let mut expected = self.expecting();
-        for record in expected.values() {
-            count += 1;
-            busy |= Self::subject_of(record) == subject;
-        }
-        if !adopt && (busy || count >= self.limit) {
-            return None;
+        if let Room::New { most } = room {
+            let running = places.values().filter(|place| place.view.borrow().end.is_none());
+            let subjects = running.map(|place| place.subject.clone()).chain(expected.values().map(Self::subject_of));
+            let (mut count, mut of_subject) = (0, 0);
+            for busy in subjects {
+                count += 1;
+                of_subject += usize::from(busy == subject);
+            }
+            if of_subject >= most || count >= self.limit {
+                return None;
+            }
         }
         let (sender, view) = watch::channel(SessionView::default());
+        let (notes, heard) = watch::channel(Vec::new());
         let cancel = CancellationToken::new();
-        let place = Place { subject: subject.to_owned(), incident, view, cancel: cancel.clone() };
+        let place = Place { subject: subject.to_owned(), incident, view, notes, cancel: cancel.clone() };
         places.insert(key.clone(), place);
         expected.remove(key);
-        Some(Seat { view: sender, cancel })
+        Some(Seat { view: sender, notes: heard, cancel })
     }
 
     /// Gives a reserved place back, because the session cannot start just now; until `retry` has
@@ -208,9 +226,14 @@ impl Engine {
     #[must_use]
     pub fn is_blocked(&self, key: &SessionKey) -> bool {
         let mut blocked = self.blocked();
-        let now = Instant::now();
-        blocked.retain(|_, until| *until > now);
-        blocked.contains_key(key)
+        match blocked.get(key) {
+            Some(until) if *until > Instant::now() => true,
+            Some(_) => {
+                blocked.remove(key);
+                false
+            }
+            None => false,
+        }
     }
 
     /// Runs a session's task in its place, and passes on that its view changed. When the controller
@@ -240,6 +263,20 @@ impl Engine {
                 }
             }
         });
+    }
+
+    /// Passes on what people have said to the agent.
+    pub fn tell(&self, key: &SessionKey, notes: &[Note]) {
+        if let Some(place) = self.places().get(key) {
+            // A cache that lags behind must not take back what was said.
+            place.notes.send_if_modified(|heard| {
+                let more = notes.len() > heard.len();
+                if more {
+                    *heard = NoteEntry::all(notes);
+                }
+                more
+            });
+        }
     }
 
     /// Cancels a session; its end shows in its view.
@@ -302,16 +339,19 @@ mod tests {
 
     #[test]
     fn one_place_a_subject_and_a_limit() {
+        const ONE: Room = Room::New { most: 1 };
         let (engine, _changed) = Engine::new(2);
-        assert!(engine.reserve(&key("1"), "ns/a", incident(), false).is_some());
-        assert!(engine.reserve(&key("1"), "ns/x", incident(), false).is_none(), "the same key");
-        assert!(engine.reserve(&key("2"), "ns/a", incident(), false).is_none(), "the same subject");
-        assert!(engine.reserve(&key("3"), "ns/b", incident(), false).is_some());
-        assert!(engine.reserve(&key("4"), "ns/c", incident(), false).is_none(), "the limit");
-        assert!(engine.reserve(&key("5"), "ns/d", incident(), true).is_some(), "one that was there already");
+        assert!(engine.reserve(&key("1"), "ns/a", incident(), ONE).is_some());
+        assert!(engine.reserve(&key("1"), "ns/x", incident(), ONE).is_none(), "the same key");
+        assert!(engine.reserve(&key("2"), "ns/a", incident(), ONE).is_none(), "the same subject");
+        assert!(engine.reserve(&key("2"), "ns/a", incident(), Room::New { most: 2 }).is_some(), "its policy allows it");
+        engine.forget(&key("2"));
+        assert!(engine.reserve(&key("3"), "ns/b", incident(), ONE).is_some());
+        assert!(engine.reserve(&key("4"), "ns/c", incident(), ONE).is_none(), "the limit");
+        assert!(engine.reserve(&key("5"), "ns/d", incident(), Room::Standing).is_some(), "one that was there already");
         engine.release(&key("3"), Duration::from_mins(1));
         engine.forget(&key("5"));
         assert!(engine.is_blocked(&key("3")));
-        assert!(engine.reserve(&key("4"), "ns/c", incident(), false).is_some());
+        assert!(engine.reserve(&key("4"), "ns/c", incident(), ONE).is_some());
     }
 }

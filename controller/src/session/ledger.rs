@@ -7,10 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use super::execs::Changes;
 use crate::agent::{Progress, Trail};
 use crate::audit::EntryBody;
 use crate::audit::entry::{Change, ChangeEntry, ChangeOrigin, ChangeResult, CompletedChange};
+use crate::halt::Halt;
 use crate::sandbox::Ledger;
 
 /// How long a change waits for the audit store before it is refused. The gateway itself waits a little
@@ -19,12 +22,35 @@ const BEGIN: Duration = Duration::from_secs(25);
 /// How long what came of a change waits for the audit store before the gateway is left to say it again.
 const COMPLETE: Duration = Duration::from_mins(1);
 
-/// Writes changes as entries of one session.
+/// Writes changes as entries of one session, as long as there may be any.
 pub struct SessionLedger {
     trail: Arc<dyn Trail>,
     progress: watch::Sender<Progress>,
+    gate: Gate,
+    changes: Mutex<Changes>,
     /// Changes that were begun and of which the end is not on record.
     open: Mutex<BTreeMap<i64, Option<ChangeOrigin>>>,
+}
+
+/// What closes a ledger for new changes, in the moment in which it happens.
+#[derive(Clone)]
+pub struct Gate {
+    /// The session is cancelled.
+    pub cancel: CancellationToken,
+    /// The installation is halted.
+    pub halt: watch::Receiver<Option<Halt>>,
+}
+
+impl Gate {
+    fn check(&self) -> Result<(), String> {
+        if self.cancel.is_cancelled() {
+            return Err("the session is cancelled: nothing is changed any more".into());
+        }
+        match &*self.halt.borrow() {
+            Some(halt) => Err(format!("{}; nothing is changed until that ends", halt.sentence())),
+            None => Ok(()),
+        }
+    }
 }
 
 impl SessionLedger {
@@ -33,9 +59,21 @@ impl SessionLedger {
     pub fn new(
         trail: Arc<dyn Trail>,
         progress: watch::Sender<Progress>,
+        gate: Gate,
         open: BTreeMap<i64, Option<ChangeOrigin>>,
+        changes: Changes,
     ) -> Self {
-        Self { trail, progress, open: Mutex::new(open) }
+        Self { trail, progress, gate, open: Mutex::new(open), changes: Mutex::new(changes) }
+    }
+
+    /// The session's changes so far.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.state().clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts on record that nobody knows what came of the changes that are still open.
@@ -53,11 +91,12 @@ impl SessionLedger {
     }
 
     async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
-        let body = EntryBody::Change(entry);
+        let body = EntryBody::Change(entry.clone());
         let recorded = tokio::time::timeout(patience, self.trail.record_within(body.clone(), patience)).await;
         let seq = recorded
-            .map_err(|_| format!("the audit store did not answer within {} s", patience.as_secs()))?
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| format!("audit unavailable: the store did not answer within {} s", patience.as_secs()))?
+            .map_err(|error| format!("audit unavailable: {error}"))?;
+        self.state().take(seq, &entry);
         self.progress.send_modify(|progress| progress.saw(seq, Timestamp::now(), &body));
         Ok(seq)
     }
@@ -66,6 +105,7 @@ impl SessionLedger {
 #[async_trait]
 impl Ledger for SessionLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
+        self.gate.check()?;
         let seq = self.write(ChangeEntry::Begun(change.clone()), BEGIN).await?;
         self.open().insert(seq, change.origin);
         Ok(seq)

@@ -13,11 +13,12 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Seat;
+use super::execs::Changes;
 use super::task::{Bench, Work, failed, finish, show, start, wait};
 use super::view::End;
 use crate::agent::{self, Left, SessionEnd};
 use crate::audit::entry::{ChangeEntry, ChangeResult, CompletedChange, ControlEntry, ControlEvent};
-use crate::audit::{AuditError, AuditStore, EntryBody, Recorder, SessionRecord, StoredEntry, reader};
+use crate::audit::{AuditError, AuditStore, EntryBody, EntryKind, Recorder, SessionRecord, StoredEntry, reader};
 use crate::context::Context;
 use crate::sandbox::SandboxRequest;
 
@@ -50,6 +51,12 @@ pub(super) async fn go_on(context: &Arc<Context>, record: &SessionRecord, fallba
             return give_up(context, &record, still_open(&entries), "NotResumable", &error.to_string(), seat).await;
         }
     };
+    let mut changes = Changes::default();
+    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Change.as_str()) {
+        if let Some(EntryBody::Change(change)) = entry.body() {
+            changes.take(entry.seq, &change);
+        }
+    }
     drop(entries);
     seat.view.send_modify(|view| view.progress = left.progress().clone());
     let request = match request(&left, fallback.as_ref()) {
@@ -62,7 +69,8 @@ pub(super) async fn go_on(context: &Arc<Context>, record: &SessionRecord, fallba
         }
     };
     tracing::info!(session = %record.new.id, behind = record.state.last_seq, "going on with a session");
-    let bench = Bench::new(context, &record, seat, left.progress().clone(), left.state().open_changes().clone());
+    let bench =
+        Bench::new(context, &record, seat, left.progress().clone(), left.state().open_changes().clone(), changes);
     let deps = bench.deps(request, None);
     bench.end(agent::resume(deps, left, seat.cancel.clone())).await
 }
@@ -85,7 +93,7 @@ fn request(left: &Left, fallback: Option<&Work>) -> Result<SandboxRequest, Strin
 async fn begin(context: &Arc<Context>, record: &SessionRecord, work: Option<Work>, seat: &Seat) -> End {
     let cancelled = || {
         let message = "cancelled before the session began".to_owned();
-        End::of(&SessionEnd::Cancelled { message }, Timestamp::now())
+        End::of(&SessionEnd::Cancelled { message, findings: None }, Timestamp::now())
     };
     if seat.cancel.is_cancelled() {
         return close(context, record, vec![seal(&cancelled())], cancelled(), seat).await;
@@ -200,5 +208,5 @@ pub(super) fn unseen(error: &AuditError) -> End {
          its trail is sealed later: {}",
         crate::error::chain(error)
     );
-    End::of(&SessionEnd::Cancelled { message }, Timestamp::now())
+    End::of(&SessionEnd::Cancelled { message, findings: None }, Timestamp::now())
 }

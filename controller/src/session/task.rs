@@ -13,15 +13,21 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::brake::SessionBrake;
+use super::earlier;
 use super::engine::Seat;
-use super::ledger::SessionLedger;
+use super::execs::Changes;
+use super::ledger::{Gate, SessionLedger};
 use super::resume::go_on;
 use super::source::Source;
 use super::view::End;
 use super::{SessionId, SessionView};
-use crate::agent::{self, AgentDeps, IncidentBrief, Progress, SessionEnd, SessionInput, SubjectBrief, Summariser};
-use crate::audit::entry::ChangeOrigin;
+use crate::agent::{
+    self, AgentDeps, Brake, IncidentBrief, Orders, Progress, SessionEnd, SessionInput, SubjectBrief, Summariser,
+};
+use crate::audit::entry::{ChangeOrigin, NoteEntry};
 use crate::audit::recorder::Head;
 use crate::audit::{AuditError, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
@@ -97,7 +103,9 @@ impl Work {
                     severity: spec.severity.as_str().into(),
                     evidence,
                     attempt: spec.attempt,
+                    notes: NoteEntry::all(&spec.notes),
                 },
+                earlier: None,
                 subject: SubjectBrief {
                     name: spec.subject_ref.name.clone(),
                     description: Some(accepted.description.clone()).filter(|text| !text.is_empty()),
@@ -187,11 +195,42 @@ async fn begin(
         tokio::select! {
             () = cancel.cancelled() => {
                 let message = "cancelled before the session began: the audit store was not there";
-                return Err(End::of(&SessionEnd::Cancelled { message: message.into() }, Timestamp::now()));
+                return Err(End::of(&cancelled(message), Timestamp::now()));
             }
             () = wait(view, &error) => {}
         }
     }
+}
+
+/// What earlier attempts left, for the first message. It is waited for as the row is.
+async fn earlier(context: &Context, new: &NewSession, seat: &Seat) -> Result<Option<String>, End> {
+    loop {
+        let error = match earlier::told(&*context.audit, &new.incident_uid, new.attempt).await {
+            Ok(told) => {
+                seat.view.send_if_modified(|view| view.progress.waiting.take().is_some());
+                return Ok(told);
+            }
+            Err(error) if error.is_transient() => error,
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(session = %new.id, error, "what earlier attempts left cannot be read");
+                return Ok(Some(format!(
+                    "There were earlier attempts on this incident; their trails cannot be read: {error}\n"
+                )));
+            }
+        };
+        tokio::select! {
+            () = seat.cancel.cancelled() => {
+                let message = "cancelled before the session began: the audit store was not there";
+                return Err(End::of(&cancelled(message), Timestamp::now()));
+            }
+            () = wait(&seat.view, &error) => {}
+        }
+    }
+}
+
+fn cancelled(message: &str) -> SessionEnd {
+    SessionEnd::Cancelled { message: message.to_owned(), findings: None }
 }
 
 pub(super) async fn wait(view: &watch::Sender<SessionView>, error: &AuditError) {
@@ -226,9 +265,16 @@ pub(super) async fn start(
     record: &SessionRecord,
     seat: &Seat,
 ) -> End {
+    work.input.earlier = match earlier(context, &record.new, seat).await {
+        Ok(earlier) => earlier,
+        Err(end) => {
+            finish(context, record, &Progress::default(), &end).await;
+            return end;
+        }
+    };
     work.input.subject.networks = plan.networks.iter().map(|network| network.name.clone()).collect();
     let request = plan.request.clone();
-    let bench = Bench::new(context, record, seat, Progress::default(), BTreeMap::new());
+    let bench = Bench::new(context, record, seat, Progress::default(), BTreeMap::new(), Changes::default());
     let deps = bench.deps(request, Some(plan));
     bench.end(agent::run(deps, work.input, seat.cancel.clone())).await
 }
@@ -240,22 +286,27 @@ pub(super) struct Bench<'a> {
     seat: &'a Seat,
     recorder: Arc<Recorder>,
     ledger: Arc<SessionLedger>,
+    brake: Arc<SessionBrake>,
     progress: watch::Sender<Progress>,
 }
 
 impl<'a> Bench<'a> {
-    /// The recorder goes on behind `record`'s last entry; `open` are the changes that an earlier controller began.
+    /// The recorder goes on behind `record`'s last entry; `open` are the changes that an earlier controller began,
+    /// `changes` what is known of all of them.
     pub(super) fn new(
         context: &'a Arc<Context>,
         record: &'a SessionRecord,
         seat: &'a Seat,
         progress: Progress,
         open: BTreeMap<i64, Option<ChangeOrigin>>,
+        changes: Changes,
     ) -> Self {
         let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
         let progress = watch::Sender::new(progress);
-        let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), open));
-        Self { context, record, seat, recorder, ledger, progress }
+        let gate = Gate { cancel: seat.cancel.clone(), halt: context.halt.clone() };
+        let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), gate, open, changes));
+        let brake = SessionBrake::new(context.sandboxes.clone(), record.new.id.clone(), ledger.clone());
+        Self { context, record, seat, recorder, ledger, brake, progress }
     }
 
     pub(super) fn deps(&self, request: SandboxRequest, plan: Option<SandboxPlan>) -> AgentDeps {
@@ -276,27 +327,32 @@ impl<'a> Bench<'a> {
                 ledger: self.ledger.clone(),
             }),
             progress: self.progress.clone(),
+            orders: Orders {
+                notes: self.seat.notes.clone(),
+                halt: context.halt.clone(),
+                brake: self.brake.clone() as Arc<dyn Brake>,
+            },
         }
     }
 
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
-        let Self { context, record, seat, recorder, progress, .. } = &self;
+        let Self { context, record, seat, progress, .. } = &self;
         let mirror =
-            tokio::spawn(mirror(
-                (*context).clone(),
-                (*record).clone(),
-                progress.subscribe(),
-                recorder.head(),
-                seat.view.clone(),
-            ));
+            tokio::spawn(mirror((*context).clone(), (*record).clone(), progress.subscribe(), self.recorder.head(), seat.view.clone()));
         // A task that is dropped (shutdown) must not leave its mirror behind.
-        let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
+        let mirror = AbortOnDropHandle::new(mirror);
+        // Whatever the loop waits for when it is cancelled, its container ends; with the session this ends, too.
+        let watched = [
+            AbortOnDropHandle::new(tokio::spawn(self.brake.clone().watch(seat.cancel.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(self.brake.clone().follow(context.halt.clone()))),
+        ];
         let end = agent.await;
-        drop(mirror);
+        drop((mirror, watched));
         let end = End::of(&end, Timestamp::now());
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
-        seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), *recorder.head().borrow()));
+        let head = *self.recorder.head().borrow();
+        seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), head));
         finish(context, record, &progress, &end).await;
         end
     }

@@ -53,7 +53,7 @@ impl End {
     pub fn of(end: &SessionEnd, at: Timestamp) -> Self {
         let (root_cause, summary, follow_up) = match end {
             SessionEnd::Concluded(c) => (Some(c.root_cause.clone()), Some(c.summary.clone()), c.follow_up.clone()),
-            SessionEnd::Escalated { findings: Some(f), .. } => {
+            SessionEnd::Escalated { findings: Some(f), .. } | SessionEnd::Cancelled { findings: Some(f), .. } => {
                 (f.root_cause.clone(), Some(f.summary.clone()), f.follow_up.clone())
             }
             _ => (None, None, None),

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use controller::agent::SessionEnd;
 use controller::audit::{
-    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, NewSession, SessionRecord, SessionState,
-    StoredEntry,
+    AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, Hash, LinkHead, NewSession,
+    SessionRecord, SessionState, SignedEntry, StoredEntry,
 };
+use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step};
 use controller::model::{Model, ModelError, ModelMessage, ModelRequest, OnEvent};
 use controller::sandbox::fake::FakeCall;
@@ -264,16 +265,35 @@ impl AuditStore for DyingStore {
         self.inner.find_session(uid, attempt).await
     }
 
-    async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
+    fn sign(
+        &self,
+        session: &SessionId,
+        seq: i64,
+        prev: Hash,
+        at: Timestamp,
+        body: &EntryBody,
+    ) -> Result<SignedEntry, AuditError> {
+        self.inner.sign(session, seq, prev, at, body)
+    }
+
+    async fn commit(&self, entry: &SignedEntry) -> Result<(), AuditError> {
         let row = {
             let mut fuse = self.fuse.lock().unwrap();
             fuse.rows += 1;
             fuse.rows
         };
         self.die_if(Moment::BeforeRow(row)).await;
-        self.inner.append(session, seq, at, body).await?;
+        self.inner.commit(entry).await?;
         self.die_if(Moment::AfterRow(row)).await;
         Ok(())
+    }
+
+    async fn hash_before(&self, session: &SessionId, seq: i64) -> Result<Option<Hash>, AuditError> {
+        self.inner.hash_before(session, seq).await
+    }
+
+    fn chain_head(&self) -> Option<LinkHead> {
+        self.inner.chain_head()
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
@@ -300,6 +320,14 @@ impl AuditStore for DyingStore {
 
     async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
         self.inner.running().await
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        self.inner.last_of(session, kinds, limit).await
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        self.inner.record_halt(halt).await
     }
 }
 

@@ -150,7 +150,8 @@ async fn the_tables_of_the_proof_are_only_added_to() {
     let mut owner = PgConnection::connect(&database.owner_url).await.unwrap();
     for table in ["links", "keys", "tombstones"] {
         for statement in [format!("DELETE FROM {table}"), format!("TRUNCATE {table} CASCADE")] {
-            let error = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut controller).await.unwrap_err();
+            let error =
+                sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut controller).await.unwrap_err();
             assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{statement}: {error}");
             if table == "tombstones" && statement.starts_with("DELETE") {
                 continue; // there is none

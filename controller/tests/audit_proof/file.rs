@@ -54,7 +54,10 @@ async fn what_was_changed_in_a_file_is_named() {
 
     let found = faults_of(whole.replace("one 3", "one x")).await;
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(found[0].starts_with(&format!("session {one}, entry 3: what it says is not what was signed")), "{found:#?}");
+    assert!(
+        found[0].starts_with(&format!("session {one}, entry 3: what it says is not what was signed")),
+        "{found:#?}"
+    );
 
     let without = |words: &str| -> String {
         whole.lines().filter(|line| !line.contains(words)).map(|line| format!("{line}\n")).collect()

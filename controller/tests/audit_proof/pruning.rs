@@ -78,7 +78,9 @@ async fn a_tombstone_that_says_something_else_removes_nothing() {
             r#"{{"n":{n},"at":"2026-01-28T20:00:00Z","kind":"prune","data":{{"before":"2026-01-28T20:00:00Z","count":1,"sessions":[{{"session":"{session}","lastSeq":{seq}}}]}}}}"#
         )
     };
-    for body in [link(8, &ids[3], 3), link(8, &ids[0], 3), link(8, &SessionId::from("nobody".to_owned()), 0), "{}".into()] {
+    for body in
+        [link(8, &ids[3], 3), link(8, &ids[0], 3), link(8, &SessionId::from("nobody".to_owned()), 0), "{}".into()]
+    {
         let error = sqlx::query("SELECT prune_sessions(now() - interval '90 days', 1, 8, '', $1, '', '')")
             .bind(body.clone().into_bytes())
             .execute(&mut role)

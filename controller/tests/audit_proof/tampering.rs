@@ -31,7 +31,10 @@ impl Trail {
     /// With every trigger and foreign key away. `$1` to `$3` stand for the sessions.
     async fn tamper(&self, sql: &str) {
         let quoted = |id: &SessionId| format!("'{id}'");
-        let sql = sql.replace("$1", &quoted(&self.one)).replace("$2", &quoted(&self.two)).replace("$3", &quoted(&self.running));
+        let sql = sql
+            .replace("$1", &quoted(&self.one))
+            .replace("$2", &quoted(&self.two))
+            .replace("$3", &quoted(&self.running));
         self.database.as_owner(&format!("SET session_replication_role = replica; {sql}")).await;
     }
 
@@ -91,7 +94,9 @@ async fn only_a_derived_column() {
     let trail = trail().await;
     trail.tamper("UPDATE entries SET data = jsonb_set(data, '{text}', '\"nothing happened\"') WHERE session_id = $1 AND seq = 3").await;
     trail.found(&[trail.at(3)], "its column \"data\" is not what its body says").await;
-    trail.tamper("UPDATE entries SET at = at + interval '1 hour', kind = 'note' WHERE session_id = $1 AND seq = 4").await;
+    trail
+        .tamper("UPDATE entries SET at = at + interval '1 hour', kind = 'note' WHERE session_id = $1 AND seq = 4")
+        .await;
     trail.found(&[trail.at(3), trail.at(4)], "data").await;
 }
 
@@ -204,13 +209,26 @@ async fn the_tail_of_the_links_cut() {
     let witness = trail.witness(&trail.two).await;
     // Links: key, start and seal of one, start and seal of two, start of the one that runs.
     trail.tamper("DELETE FROM links WHERE n >= 5").await;
-    trail.found(&[Place::Session(trail.running.clone()), Place::Entry(trail.two.clone(), 5)], "no link of the chain says that it began").await;
+    trail
+        .found(
+            &[Place::Session(trail.running.clone()), Place::Entry(trail.two.clone(), 5)],
+            "no link of the chain says that it began",
+        )
+        .await;
     // Cut so that nothing in the store is left to tell of it.
     trail
         .tamper("DELETE FROM entries WHERE session_id IN ($2, $3); DELETE FROM sessions WHERE id IN ($2, $3); DELETE FROM links WHERE n >= 4")
         .await;
     assert!(check_all(&trail.database).await.verified, "alone it cannot know");
-    trail.found_by(witness, &["has seen its entry 5; neither it nor a link about it is there", "link 6: the status of the Incident default/x has seen it, and the chain ends with link 3"]).await;
+    trail
+        .found_by(
+            witness,
+            &[
+                "has seen its entry 5; neither it nor a link about it is there",
+                "link 6: the status of the Incident default/x has seen it, and the chain ends with link 3",
+            ],
+        )
+        .await;
 }
 
 #[tokio::test]

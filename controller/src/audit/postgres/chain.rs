@@ -61,11 +61,9 @@ impl Act<'_> {
                 incident_name: without_nul(&new.incident_name),
                 attempt: new.attempt,
             }),
-            Self::Seal(entry) => LinkBody::Seal(SealLink {
-                session: entry.session.clone(),
-                last_seq: entry.seq,
-                last_hash: entry.hash,
-            }),
+            Self::Seal(entry) => {
+                LinkBody::Seal(SealLink { session: entry.session.clone(), last_seq: entry.seq, last_hash: entry.hash })
+            }
         }
     }
 
@@ -92,12 +90,14 @@ impl Act<'_> {
             .bind(without_nul(&new.title))
             .bind(without_nul(&new.severity))
             .bind(time(new.started_at)),
-            Self::Seal(entry) => sqlx::query_scalar("SELECT seal_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
-                .bind(entry.session.as_str())
-                .bind(entry.seq)
-                .bind(&entry.body)
-                .bind(entry.prev.as_bytes().to_vec())
-                .bind(entry.signature.to_vec()),
+            Self::Seal(entry) => {
+                sqlx::query_scalar("SELECT seal_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+                    .bind(entry.session.as_str())
+                    .bind(entry.seq)
+                    .bind(&entry.body)
+                    .bind(entry.prev.as_bytes().to_vec())
+                    .bind(entry.signature.to_vec())
+            }
         };
         query
             .bind(link.n)

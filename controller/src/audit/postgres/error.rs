@@ -53,7 +53,9 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
         (OUT_OF_SEQUENCE, Doing::Appending(session, seq)) => {
             AuditError::OutOfSequence { session: session.clone(), seq, found: message.to_owned() }
         }
-        (STALE, _) => AuditError::Unavailable { reason: format!("others append to the installation's chain: {message}") },
+        (STALE, _) => {
+            AuditError::Unavailable { reason: format!("others append to the installation's chain: {message}") }
+        }
         (OTHER_KEY, _) => AuditError::Unavailable { reason: format!("the signing key was changed: {message} counts") },
         (FENCED, _) => AuditError::Fenced(message.to_owned()),
         (NOT_FOUND, _) => AuditError::NotFound(message.to_owned()),

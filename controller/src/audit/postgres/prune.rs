@@ -49,8 +49,8 @@ impl Pruner {
     /// # Errors
     /// [`MigrateError`] when there is no database, or it does not let us in.
     pub async fn connect(url: &str, before: Timestamp) -> Result<Self, MigrateError> {
-        let options =
-            connection::options(url, Duration::from_mins(2)).map_err(|error| MigrateError::Setting(error.to_string()))?;
+        let options = connection::options(url, Duration::from_mins(2))
+            .map_err(|error| MigrateError::Setting(error.to_string()))?;
         let database = connection::open(&options, Duration::from_secs(10), &mut |_| {}).await?;
         Ok(Self { database, before })
     }

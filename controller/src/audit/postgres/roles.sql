@@ -29,12 +29,13 @@ BEGIN
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I, %I, %I', current_database(), v_controller, v_reader, v_pruner);
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I, %I', v_controller, v_reader, v_pruner);
-    EXECUTE format('GRANT SELECT ON installation, lease, sessions, entries, summaries, _sqlx_migrations TO %I, %I',
+    EXECUTE format('GRANT SELECT ON installation, lease, sessions, entries, summaries, halts, _sqlx_migrations TO %I, %I',
                    v_controller, v_reader);
     EXECUTE format('GRANT SELECT ON links, keys, head, tombstones TO %I, %I', v_controller, v_reader);
     EXECUTE format('GRANT EXECUTE ON FUNCTION
             acquire_lease(text, interval), renew_lease(text, bigint, interval), release_lease(text, bigint),
             cut_stuck_writers(interval),
+            record_halt(boolean, text, text, timestamptz, bigint),
             append_entry(text, bigint, bytea, bytea, bytea, text, bigint),
             seal_session(text, bigint, bytea, bytea, bytea, bigint, bytea, bytea, bytea, text, bigint),
             add_summary(text, bigint, text, bigint),

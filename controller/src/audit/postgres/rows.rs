@@ -5,7 +5,7 @@ use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Row as _};
 
 use crate::audit::proof::Hash;
-use crate::audit::{NewSession, SessionRecord, SessionState};
+use crate::audit::{EntryKind, NewSession, SessionRecord, SessionState};
 use crate::money::NanoDollars;
 use crate::session::SessionId;
 
@@ -96,7 +96,23 @@ pub(super) fn select_entries(
     .bind(limit.max(0))
 }
 
-/// The same, but no more than about `bytes` of them: at least one, if there is one.
+/// The last entries of these kinds, the last one first, at most `limit`.
+pub(super) fn select_last_of(
+    session: &SessionId,
+    kinds: &[EntryKind],
+    limit: i64,
+) -> QueryAs<'static, Postgres, EntryRow, PgArguments> {
+    let kinds: Vec<String> = kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+    sqlx::query_as(
+        "SELECT body, NULL::text AS summary FROM entries WHERE session_id = $1 AND kind = ANY($2) \
+         ORDER BY seq DESC LIMIT $3",
+    )
+    .bind(session.as_str().to_owned())
+    .bind(kinds)
+    .bind(limit.max(0))
+}
+
+/// The entries after number `after`, at most `limit`, but no more than about `bytes` of them: at least one, if there is one.
 pub(super) fn select_page(
     session: &SessionId,
     after: i64,

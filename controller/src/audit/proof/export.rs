@@ -86,7 +86,10 @@ fn line(input: &mut impl BufRead, number: u64) -> Result<Option<Record>, AuditEr
     let refuse = |what: String| AuditError::Refused(format!("line {number} of the export {what}"));
     loop {
         let mut bytes = Vec::new();
-        let read = input.take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let read = input
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut bytes)
+            .map_err(|error| refuse(format!("cannot be read: {error}")))?;
         if read == 0 {
             return Ok(None);
         }

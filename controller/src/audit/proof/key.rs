@@ -25,7 +25,9 @@ pub enum KeyError {
     #[error("this is no Ed25519 private key: expected a PEM file that begins with -----BEGIN PRIVATE KEY-----")]
     Private,
     /// It is no public key.
-    #[error("this is no Ed25519 public key: expected 64 hex digits, or PEM that begins with -----BEGIN PUBLIC KEY-----")]
+    #[error(
+        "this is no Ed25519 public key: expected 64 hex digits, or PEM that begins with -----BEGIN PUBLIC KEY-----"
+    )]
     Public,
 }
 

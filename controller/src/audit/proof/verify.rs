@@ -7,7 +7,8 @@
 mod entries;
 mod links;
 mod report;
-
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -117,16 +118,15 @@ impl Verifier {
                 self.end_session();
                 self.report.sessions += 1;
                 let witnesses = self.entry_witnesses.remove(&row.id).unwrap_or_default();
-                self.session = Some(SessionWalk::new(row, &mut self.links, witnesses));
+                self.session = Some(SessionWalk::new(&row, &mut self.links, witnesses));
             }
             Record::Entry(row) => {
                 self.report.entries += 1;
                 match &mut self.session {
                     Some(walk) => walk.take(&row, &self.links),
-                    None => self.report.fault(
-                        Place::Entry(row.session.clone(), row.seq),
-                        "it stands in the file without its session",
-                    ),
+                    None => self
+                        .report
+                        .fault(Place::Entry(row.session.clone(), row.seq), "it stands in the file without its session"),
                 }
             }
             Record::End(totals) => {
@@ -161,7 +161,9 @@ impl Verifier {
             if self.links.pruned_late(&id) {
                 continue;
             }
-            faults.into_iter().for_each(|fault| self.report.push(fault));
+            for fault in faults {
+                self.report.push(fault);
+            }
         }
         for (id, seq) in std::mem::take(&mut self.unlinked_seals) {
             if !self.links.is_sealed(&id) && !self.links.is_pruned(&id) {
@@ -222,8 +224,7 @@ impl Verifier {
                 format!("the export has version {version}, and this operator reads {}", super::export::VERSION),
             );
         }
-        let found =
-            Totals { links: self.report.links, sessions: self.report.sessions, entries: self.report.entries };
+        let found = Totals { links: self.report.links, sessions: self.report.sessions, entries: self.report.entries };
         match self.end {
             None => self.report.fault(Place::Trail, "the export has no end: the file was cut"),
             Some(said) if said != found => self.report.fault(

@@ -30,7 +30,10 @@ enum Step {
     Over,
 }
 
-pub(super) fn walk(reader: Arc<dyn ProofReader>, scope: Scope) -> impl Stream<Item = Result<Record, AuditError>> + Send {
+pub(super) fn walk(
+    reader: Arc<dyn ProofReader>,
+    scope: Scope,
+) -> impl Stream<Item = Result<Record, AuditError>> + Send {
     let walk = Walk {
         reader,
         scope,

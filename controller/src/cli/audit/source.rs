@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AuditCliError;
 use crate::audit::remote::{RemoteReader, Transport};
 use crate::audit::{AuditReader, PostgresStore};
+use crate::cli::cluster;
 use crate::error::chain;
 
 /// Where to read, and whose Incidents.
@@ -60,7 +60,7 @@ pub(super) struct Source {
 
 /// Opens the first that is given: the API's URL, the database's URL, the cluster.
 pub(super) async fn open(args: &SourceArgs) -> Result<Source, AuditCliError> {
-    let config = config(args).await;
+    let config = cluster::config(args.kubeconfig.as_deref(), args.context.as_deref()).await;
     let namespace = match (&args.namespace, &config) {
         (Some(namespace), _) => namespace.clone(),
         (None, Ok(config)) => config.default_namespace.clone(),
@@ -81,16 +81,4 @@ pub(super) async fn open(args: &SourceArgs) -> Result<Source, AuditCliError> {
     let transport = Transport::PortForward { client: client.clone(), namespace: args.operator_namespace.clone() };
     let reader = RemoteReader::connect(transport).await?;
     Ok(Source { reader: Arc::new(reader), namespace, cluster: Some(client) })
-}
-
-async fn config(args: &SourceArgs) -> Result<kube::Config, String> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    if let Some(file) = &args.kubeconfig {
-        let read = Kubeconfig::read_from(file).map_err(|error| chain(&error))?;
-        return kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|error| chain(&error));
-    }
-    if args.context.is_some() {
-        return kube::Config::from_kubeconfig(&options).await.map_err(|error| chain(&error));
-    }
-    kube::Config::infer().await.map_err(|error| chain(&error))
 }

@@ -27,7 +27,8 @@ pub(super) async fn gather(
         match from_cluster(client).await {
             Ok(incidents) => incidents,
             Err(error) => {
-                let why = format!("no Incident's status was compared, because they cannot be listed: {}", chain(&error));
+                let why =
+                    format!("no Incident's status was compared, because they cannot be listed: {}", chain(&error));
                 return Ok((Vec::new(), why));
             }
         }
@@ -61,7 +62,8 @@ async fn from_cluster(client: &kube::Client) -> Result<Vec<Value>, kube::Error> 
 }
 
 fn from_file(path: &Path) -> Result<Vec<Value>, AuditCliError> {
-    let wrong = |error: &dyn std::fmt::Display| AuditCliError::File(format!("{} cannot be read: {error}", path.display()));
+    let wrong =
+        |error: &dyn std::fmt::Display| AuditCliError::File(format!("{} cannot be read: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     match value {

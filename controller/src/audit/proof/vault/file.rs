@@ -62,7 +62,8 @@ impl Vault for FileVault {
 
 /// On disk when it returns, or not there.
 fn write_new(path: &Path, key: &PrivateKey) -> Result<(), VaultError> {
-    let failed = |error: std::io::Error| VaultError(format!("the signing key {} cannot be written: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| VaultError(format!("the signing key {} cannot be written: {error}", path.display()));
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{:08x}", rand::random::<u32>()));
     let unfinished = PathBuf::from(unfinished);
@@ -114,7 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_named() {
-        let error = FileVault::new("/nonexistent/signing.key".into()).create(&PrivateKey::generate()).await.unwrap_err();
+        let error =
+            FileVault::new("/nonexistent/signing.key".into()).create(&PrivateKey::generate()).await.unwrap_err();
         assert!(error.to_string().contains("/nonexistent/signing.key"), "{error}");
     }
 }

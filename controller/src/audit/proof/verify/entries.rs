@@ -41,7 +41,7 @@ pub(super) struct SessionWalk {
 }
 
 impl SessionWalk {
-    pub(super) fn new(row: SessionRow, links: &mut Links, witnesses: Vec<(String, i64, Hash)>) -> Self {
+    pub(super) fn new(row: &SessionRow, links: &mut Links, witnesses: Vec<(String, i64, Hash)>) -> Self {
         let known = links.read(&row.id).filter(|known| known.link != 0);
         let follow = known.as_ref().map(|known| known.anchor.0).filter(|anchor| *anchor != Hash::ZERO);
         let key = known.as_ref().map_or(0, |known| known.key);
@@ -58,7 +58,7 @@ impl SessionWalk {
             witnesses,
             faults: Vec::new(),
         };
-        walk.compare(&row);
+        walk.compare(row);
         walk
     }
 
@@ -80,7 +80,8 @@ impl SessionWalk {
     fn compare(&mut self, row: &SessionRow) {
         let place = Place::Session(self.id.clone());
         let Some(known) = &self.known else {
-            return self.push(place, "no link of the chain says that it began: it was slipped in, or the chain was cut");
+            return self
+                .push(place, "no link of the chain says that it began: it was slipped in, or the chain was cut");
         };
         if let Some(n) = known.pruned {
             let what = format!("link {n} says that it was pruned, and it is there");
@@ -183,13 +184,16 @@ impl SessionWalk {
             self.fault(seq, "its key's name or the hash of the one before it has not the right form");
             return None;
         };
-        let Some(key) = links.get_key(&id) else {
+        let Some(key) = links.get_key(id) else {
             self.fault(seq, format!("it is signed by the key {id}, which is not in the chain"));
             return None;
         };
-        let message = entry_message(self.id.as_str(), seq, proof.epoch, &id, &prev, body);
+        let message = entry_message(self.id.as_str(), seq, proof.epoch, id, &prev, body);
         if !key.public.verifies(&message, &proof.signature.0) {
-            self.fault(seq, format!("what it says is not what was signed (the signature of the key {id} does not fit)"));
+            self.fault(
+                seq,
+                format!("what it says is not what was signed (the signature of the key {id} does not fit)"),
+            );
             return None;
         }
         let number = key.number;
@@ -244,19 +248,25 @@ impl SessionWalk {
             Some((n, seq, _)) if last < seq => {
                 let what = format!(
                     "{}: link {n} says that it was sealed with entry {seq}, and the last one is {last}",
-                    if last + 1 == seq { format!("entry {seq} is missing") } else { format!("entries {} to {seq} are missing", last + 1) }
+                    if last + 1 == seq {
+                        format!("entry {seq} is missing")
+                    } else {
+                        format!("entries {} to {seq} are missing", last + 1)
+                    }
                 );
                 self.push(place.clone(), what);
             }
             Some((n, seq, _)) if last > seq => {
-                self.fault(seq + 1, format!("it comes after entry {seq}, with which link {n} says that the session was sealed"));
+                self.fault(
+                    seq + 1,
+                    format!("it comes after entry {seq}, with which link {n} says that the session was sealed"),
+                );
             }
             Some((n, seq, hash)) if self.follow.is_some_and(|follow| follow != hash) => {
                 self.fault(seq, format!("it is not the one with which link {n} says that the session was sealed"));
             }
-            Some(_) => {}
             None if self.sealed && self.unsigned < u64::try_from(last).unwrap_or(0) => unlinked_seal = Some(last),
-            None => {}
+            Some(_) | None => {}
         }
         if let Some((seq, _)) = known.adopted
             && last < seq
@@ -264,7 +274,10 @@ impl SessionWalk {
             self.push(place.clone(), format!("it had {seq} entries when signing began, and has {last}"));
         }
         for (who, seq, _) in std::mem::take(&mut self.witnesses).into_iter().filter(|(_, seq, _)| *seq > last) {
-            self.push(place.clone(), format!("{who} has seen its entry {seq}, and the last one is {last}: its tail was cut"));
+            self.push(
+                place.clone(),
+                format!("{who} has seen its entry {seq}, and the last one is {last}: its tail was cut"),
+            );
         }
         End { faults: self.faults, unsigned: self.unsigned, unlinked_seal }
     }

@@ -143,9 +143,12 @@ impl Links {
                 return None;
             }
         };
-        let message = link_message(row.n, row.proof.epoch, &id, &prev, body);
+        let message = link_message(row.n, row.proof.epoch, id, &prev, body);
         if !public.verifies(&message, &row.proof.signature.0) {
-            report.fault(place(), format!("what it says is not what was signed (the signature of the key {id} does not fit)"));
+            report.fault(
+                place(),
+                format!("what it says is not what was signed (the signature of the key {id} does not fit)"),
+            );
             return None;
         }
         if let (Some(current), Some(key)) = (self.order.last(), self.keys.get(&id))
@@ -200,7 +203,11 @@ impl Links {
                 "the key before it was lost, so nobody who had it vouches for the key {}: nothing later is proven unless that key is pinned with --public-key",
                 link.id
             );
-            if self.pins.contains(&public) { report.note(format!("{place}: {what}")) } else { report.fault(place.clone(), what) }
+            if self.pins.contains(&public) {
+                report.note(format!("{place}: {what}"));
+            } else {
+                report.fault(place.clone(), what);
+            }
         }
         if self.keys.contains_key(&link.id) {
             report.fault(place, format!("the key {} was there already", link.id));
@@ -237,7 +244,10 @@ impl Links {
         let key = self.order.len();
         let known = self.sessions.entry(seal.session.clone()).or_default();
         if known.link == 0 {
-            report.fault(Place::Link(n), format!("it seals session {}, of which no link says that it began", seal.session));
+            report.fault(
+                Place::Link(n),
+                format!("it seals session {}, of which no link says that it began", seal.session),
+            );
         }
         if let Some((earlier, ..)) = known.seal {
             report.fault(Place::Link(n), format!("session {} was sealed by link {earlier} already", seal.session));
@@ -254,14 +264,20 @@ impl Links {
         for one in prune.sessions {
             let known = self.sessions.entry(one.session.clone()).or_default();
             if known.link == 0 {
-                report.fault(Place::Link(n), format!("it prunes session {}, of which no link says that it began", one.session));
+                report.fault(
+                    Place::Link(n),
+                    format!("it prunes session {}, of which no link says that it began", one.session),
+                );
             }
             if let Some((_, seq, hash)) = known.seal
                 && (seq, Some(hash)) != (one.last_seq, one.last_hash)
             {
                 report.fault(
                     Place::Link(n),
-                    format!("the session {} that was pruned had not the last entry with which it was sealed", one.session),
+                    format!(
+                        "the session {} that was pruned had not the last entry with which it was sealed",
+                        one.session
+                    ),
                 );
             }
             known.pruned = Some(n);
@@ -280,8 +296,8 @@ impl Links {
         self.sessions.get(id)
     }
 
-    pub(super) fn get_key(&self, id: &KeyId) -> Option<&Key> {
-        self.keys.get(id)
+    pub(super) fn get_key(&self, id: KeyId) -> Option<&Key> {
+        self.keys.get(&id)
     }
 
     pub(super) fn knows(&self, id: &SessionId) -> bool {
@@ -314,7 +330,12 @@ impl Links {
         let mut absent: Vec<_> = self
             .sessions
             .iter()
-            .filter(|(id, known)| known.link != 0 && !known.read && known.pruned.is_none() && asked.as_ref().is_none_or(|asked| asked.contains(id)))
+            .filter(|(id, known)| {
+                known.link != 0
+                    && !known.read
+                    && known.pruned.is_none()
+                    && asked.as_ref().is_none_or(|asked| asked.contains(id))
+            })
             .map(|(id, known)| (id.clone(), known.link))
             .collect();
         absent.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
@@ -328,17 +349,27 @@ impl Links {
         let last = self.last;
         for (n, seen) in unseen.into_iter().filter(|(n, _)| *n > last) {
             for (who, _) in seen {
-                report.fault(Place::Link(n), format!("{who} has seen it, and the chain ends with link {last}: its tail was cut"));
+                report.fault(
+                    Place::Link(n),
+                    format!("{who} has seen it, and the chain ends with link {last}: its tail was cut"),
+                );
             }
         }
         if last == 0 {
-            report.fault(Place::Trail, "there is no chain of links: nothing was ever signed (operator migrate makes the key)");
+            report.fault(
+                Place::Trail,
+                "there is no chain of links: nothing was ever signed (operator migrate makes the key)",
+            );
         }
         if !self.pins.is_empty() && !self.pin_seen {
             let names: Vec<String> = self.pins.iter().map(|key| key.id().to_string()).collect();
             report.fault(
                 Place::Link(1),
-                format!("the chain's keys are {}, and the pinned one ({}) is not among them", self.key_names().join(", "), names.join(", ")),
+                format!(
+                    "the chain's keys are {}, and the pinned one ({}) is not among them",
+                    self.key_names().join(", "),
+                    names.join(", ")
+                ),
             );
         }
         self.compare(table, report);
@@ -350,7 +381,10 @@ impl Links {
             let key = row.id.parse::<KeyId>().ok().and_then(|id| self.keys.get(&id));
             let same = key.is_some_and(|key| key.public.to_hex() == row.public_key && key.link == row.link);
             if !same {
-                report.fault(Place::Trail, format!("the key {} in the table of keys is not the one that the chain has", row.id));
+                report.fault(
+                    Place::Trail,
+                    format!("the key {} in the table of keys is not the one that the chain has", row.id),
+                );
             }
         }
         if !table.is_empty() {

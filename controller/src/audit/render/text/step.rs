@@ -85,7 +85,10 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
         EntryBody::ToolResult(result) => result_step(result, options),
         EntryBody::Change(change) => change_step(change, style),
         EntryBody::Verification(data) => Step::new(style.bold("verification")).under("│", &pretty(data), options),
-        EntryBody::Note(data) => Step::new(style.bold("note")).under("│", &pretty(data), options),
+        EntryBody::Note(note) => {
+            let first = format!("{} {} from {}", style.bold("note"), note.number, printable::one_line(note.author()));
+            Step::new(first).under("│", &note.text, options)
+        }
         EntryBody::Conclusion(conclusion) => conclusion_step(conclusion, options),
         EntryBody::Control(control) => control_step(control, options),
     })
@@ -245,9 +248,12 @@ fn control_step(control: &ControlEntry, options: Options) -> Step {
         serde_json::to_value(control.event).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
     let name = match control.event {
         ControlEvent::Error | ControlEvent::SandboxLost => style.bad(&name),
-        ControlEvent::Cancelled | ControlEvent::Budget | ControlEvent::Nudged | ControlEvent::Resumed => {
-            style.warn(&name)
-        }
+        ControlEvent::Cancelled
+        | ControlEvent::Budget
+        | ControlEvent::Nudged
+        | ControlEvent::Resumed
+        | ControlEvent::Halted
+        | ControlEvent::Released => style.warn(&name),
         ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
     };
     let step = Step::new(format!("· {name} {}", printable::one_line(&control.message)));
