@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief,
+    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief, Wanted,
 };
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
@@ -201,7 +201,7 @@ struct Source {
 
 #[async_trait]
 impl SandboxSource for Source {
-    async fn open(&self, _: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn open(&self, _: Wanted) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let plan = self.provider.preflight(&self.request).await?;
         self.provider.create(&plan, MemoryLedger::new()).await
     }

@@ -135,25 +135,24 @@ impl Held {
     /// Renews the lease until it is lost, or until `done`; after a loss nothing passes the guard.
     /// `failed` is called after each renewal that got no answer.
     pub async fn keep(&mut self, done: &CancellationToken, mut failed: impl FnMut(&str)) -> Option<Loss> {
-        let lost = self.leadership.lost().clone();
+        let ended = self.leadership.lost().clone();
         let mut next = self.term.first();
         loop {
             tokio::select! {
                 biased;
                 () = done.cancelled() => return None,
-                () = lost.cancelled() => return Some(Loss::Fenced),
+                () = ended.cancelled() => return Some(Loss::Fenced),
                 () = tokio::time::sleep(next.saturating_sub(leadership::now())) => {}
             }
-            let step = match self.term.over(leadership::now()) {
-                Some(loss) => Step::Over(loss),
-                None => {
-                    let asked = leadership::now();
-                    let answer = self.ask(asked).await;
-                    if let Answer::Nothing(why) = &answer {
-                        failed(why);
-                    }
-                    self.term.answered(asked, answer, leadership::now())
+            let asked = leadership::now();
+            let step = if let Some(loss) = self.term.over(asked) {
+                Step::Over(loss)
+            } else {
+                let answer = self.ask(asked).await;
+                if let Answer::Nothing(why) = &answer {
+                    failed(why);
                 }
+                self.term.answered(asked, answer, leadership::now())
             };
             match step {
                 Step::AskAt(moment) => {
@@ -188,7 +187,7 @@ impl Held {
             Ok(Ok(true)) => tracing::info!(epoch = self.leadership.epoch(), "the lease is given back"),
             Ok(Ok(false)) => tracing::debug!("there was no lease to give back"),
             Ok(Err(error)) => {
-                tracing::info!(error = chain(&error), "the lease is not given back: it runs out by itself")
+                tracing::info!(error = chain(&error), "the lease is not given back: it runs out by itself");
             }
             Err(_) => tracing::info!("the lease is not given back in time: it runs out by itself"),
         }

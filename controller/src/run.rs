@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::chain;
 use crate::events::Events;
-use crate::halt;
+use crate::halt::{self, Halt};
 use crate::http::{self, Readiness};
 use crate::incident::places::Places;
 use crate::incident::retire;
@@ -91,8 +91,8 @@ struct Connected {
     model: Anthropic,
     client: Client,
     docker: DockerProvider,
-    /// Whether this installation stands still.
-    halt: watch::Receiver<Option<halt::Halt>>,
+    /// Whether the installation is halted.
+    halt: watch::Receiver<Option<Halt>>,
 }
 
 /// Connects to everything, waiting for what is not there yet.

@@ -9,6 +9,8 @@ mod ends;
 mod faults;
 #[path = "agent_loop/order.rs"]
 mod order;
+#[path = "agent_loop/orders.rs"]
+mod orders;
 #[path = "agent_loop/postgres.rs"]
 mod postgres;
 #[path = "agent_loop/rebuild.rs"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use controller::audit::testing::samples::{begin, note};
 use controller::audit::testing::{self, TestServer};
-use controller::audit::{AuditError, AuditStore, PostgresStore};
+use controller::audit::{AuditError, AuditStore};
 use controller::leader::{Held, Lease, Loss, Pace, Seen};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
@@ -88,7 +88,7 @@ async fn who_stands_by_and_is_stopped_leaves_no_lease_behind() {
 #[tokio::test]
 async fn a_leader_that_stands_still_is_over_before_the_next_one_begins() {
     let database = testing::shared().unled_database().await;
-    let bare = PostgresStore::connect(&database.url).unwrap();
+    let bare = database.unled_store();
     let mut still = acquire(&Lease::new(&database.url, "still", quick()).unwrap()).await;
     let stale = bare.led_by(still.leadership());
     let id = begin(&stale).await.new.id;
@@ -112,7 +112,7 @@ async fn the_first_write_that_is_refused_ends_everything_else_too() {
     let pace = Pace { ttl: Duration::from_mins(10), renew: Duration::from_mins(5), ..quick() };
     let held = acquire(&Lease::new(&database.url, "first", pace.clone()).unwrap()).await;
     let leadership = held.leadership().clone();
-    let store = PostgresStore::connect(&database.url).unwrap().led_by(&leadership);
+    let store = database.unled_store().led_by(&leadership);
     let id = begin(&store).await.new.id;
     let keeping = keep(held, &never());
 
@@ -129,7 +129,7 @@ async fn the_first_write_that_is_refused_ends_everything_else_too() {
 async fn a_schema_that_was_changed_under_it_ends_it_as_well() {
     let database = testing::shared().unled_database().await;
     let held = acquire(&Lease::new(&database.url, "first", quick()).unwrap()).await;
-    let store = PostgresStore::connect(&database.url).unwrap().led_by(held.leadership());
+    let store = database.unled_store().led_by(held.leadership());
     database.as_owner("ALTER FUNCTION add_summary(text, bigint, text, bigint) RENAME TO add_other").await;
     let error = store.add_summary(&"s".to_owned().into(), 1, "x").await.unwrap_err();
     assert!(matches!(error, AuditError::Schema(_)), "{error}");
@@ -161,7 +161,7 @@ async fn a_database_that_is_away_for_less_than_the_lease_takes_nothing_from_it()
         }
     });
     let renewed = "SELECT renewed_at::text FROM lease";
-    let store = PostgresStore::connect(&database.url).unwrap();
+    let store = database.unled_store();
     server.stop();
     while *failed.lock().unwrap() < 3 {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -75,6 +75,7 @@ impl Controller {
         command.env("HOSTNAME", name).env("KUBECONFIG", kubeconfig).env("DATABASE_URL", &database.url);
         command.env("OPERATOR_LISTEN", listen.to_string()).env("OPERATOR_AUDIT_LISTEN", audit.to_string());
         command.env("DOCKER_HOST", "tcp://127.0.0.1:1").env("ANTHROPIC_API_KEY", "none").env("RUST_LOG", "info");
+        command.env("OPERATOR_SIGNING_KEY", &database.key);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         Self { child: command.spawn().unwrap(), port: listen.port(), log }
     }

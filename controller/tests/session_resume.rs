@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use controller::agent::Budgets;
-use controller::audit::entry::NoteEntry;
+use controller::audit::proof::row::{Scope, records};
+use controller::audit::proof::verify::{Expected, verify};
 use controller::audit::{AuditReader, AuditStore, EntryBody, FakeStore, SessionRecord, StoredEntry};
 use controller::config::Config;
 use controller::context::Context;
@@ -38,7 +39,11 @@ use crash::{DyingModel, DyingStore, Fuse, Moment};
 use crds::{Incident, IncidentPhase};
 use kube::runtime::reflector::ObjectRef;
 use rig::{conclude, shell};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// A new session, one a Subject.
+const ONE: Room = Room::New { most: 1 };
 
 /// What outlives controllers.
 struct World {
@@ -79,7 +84,6 @@ impl World {
         Box::leak(Box::new(changed));
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
-        let leadership = Leadership::for_ever(1);
         let context = Context {
             installation: "test".into(),
             defaults: Defaults { model: "offline-test".into(), image: "agent:dev".into(), config: Config::default() },
@@ -90,14 +94,14 @@ impl World {
             engine,
             dispatch: Dispatch::default(),
             places: Places::default(),
-            halt: tokio::sync::watch::channel(None).1,
+            halt: watch::channel(None).1,
             audit: Arc::new(DyingStore { inner: Arc::new(self.store.clone()), fuse: self.fuse.clone() }),
             sandboxes: Arc::new(self.provider.clone()),
             model: Arc::new(DyingModel { inner, fuse: self.fuse.clone() }),
             summary_model: None,
-            status: StatusWriter::new(client.clone(), leadership.clone()),
-            events: Events::new(client.clone(), None, leadership.clone()),
-            leadership,
+            status: StatusWriter::new(client.clone(), Leadership::for_ever(1)),
+            events: Events::new(client.clone(), None, Leadership::for_ever(1)),
+            leadership: Leadership::for_ever(1),
             metrics: Arc::new(Metrics::default()),
             client,
         };
@@ -112,7 +116,7 @@ impl World {
         let (context, dead) = self.controller(moment).await;
         let key = SessionKey { uid: "u-1".into(), attempt: 1 };
         let expected = context.engine.is_expected(&key);
-        let room = if expected { Room::Standing } else { Room::New { most: 1 } };
+        let room = if expected { Room::Standing } else { ONE };
         let seat = context.engine.reserve(&key, "ns/shop", ObjectRef::new("i").within("ns"), room).unwrap();
         if cancel {
             seat.cancel.cancel();
@@ -164,6 +168,9 @@ impl World {
         assert_eq!(numbers, (1..).take(entries.len()).collect::<Vec<_>>(), "{what}");
         assert_eq!(entries.iter().filter(|entry| entry.is_seal()).count(), 1, "{what}");
         assert!(entries.last().unwrap().is_seal(), "{what}");
+        let proof = verify(records(Arc::new(self.store.clone()), Scope::All), Scope::All, Expected::default()).await;
+        let proof = proof.unwrap();
+        assert!(proof.verified, "{what}: {:?}", proof.faults);
         let record = self.record();
         assert!(record.state.ended_at.is_some(), "{what}: {record:?}");
         assert_eq!(record.state.last_seq, i64::try_from(entries.len()).unwrap(), "{what}");
@@ -196,12 +203,12 @@ fn accepted() -> Accepted {
         project: "shop".into(),
         description: String::new(),
         suspended: false,
+        most_sessions: 1,
         model: "offline-test".into(),
         image: "agent:dev".into(),
         budgets: Budgets::default(),
         access: Access::default(),
         egress: Vec::new(),
-        most_sessions: 1,
     }
 }
 
@@ -276,7 +283,7 @@ async fn one_that_nobody_wants_any_more_is_ended_and_its_place_given_back() {
     assert!(context.engine.is_expected(&key));
     assert!(context.engine.active().contains(&record.new.id), "its container is not swept");
     let other = SessionKey { uid: "u-2".into(), attempt: 1 };
-    let place = context.engine.reserve(&other, "ns/shop", ObjectRef::new("j").within("ns"), Room::New { most: 1 });
+    let place = context.engine.reserve(&other, "ns/shop", ObjectRef::new("j").within("ns"), ONE);
     assert!(place.is_none(), "its Subject is busy");
     adopt::end(&context, &record);
     for _ in 0..2000 {
@@ -288,9 +295,7 @@ async fn one_that_nobody_wants_any_more_is_ended_and_its_place_given_back() {
     assert!(context.engine.view(&key).is_none() && !context.engine.is_expected(&key));
     world.check("nobody wants it").await;
     assert_eq!(world.record().state.phase, "Cancelled");
-    assert!(
-        context.engine.reserve(&other, "ns/shop", ObjectRef::new("j").within("ns"), Room::New { most: 1 }).is_some()
-    );
+    assert!(context.engine.reserve(&other, "ns/shop", ObjectRef::new("j").within("ns"), ONE).is_some());
 }
 
 #[tokio::test]
@@ -298,7 +303,7 @@ async fn one_whose_entries_cannot_be_read_fails_on_record() {
     let world = World::new(script());
     assert_eq!(world.reconcile(Some(Moment::AfterSession), false).await, None);
     let id = world.record().new.id;
-    let note = EntryBody::Note(NoteEntry { number: 1, author: None, text: "of nobody".into(), at: None });
+    let note = EntryBody::Verification(serde_json::json!({"of": "nobody"}));
     world.store.append(&id, 1, jiff::Timestamp::now(), &note).await.unwrap();
     let end = world.reconcile(None, false).await.unwrap();
     assert_eq!((end.phase, end.reason.as_str()), (IncidentPhase::Failed, "NotResumable"));

@@ -318,7 +318,9 @@ impl Trail {
             }
             outcomes.insert(part, outcome);
         }
-        let resumed = self.of("control").filter(|(_, data)| data["event"] == "resumed").count();
+        // Another entry says that its container was found again.
+        let again = |data: &Value| data["event"] == "resumed" && data["details"]["container"].is_null();
+        let resumed = self.of("control").filter(|(_, data)| again(data)).count();
         Tally { outcomes, entries: self.entries.len(), resumed }
     }
 }

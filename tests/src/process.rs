@@ -118,7 +118,8 @@ impl Controller {
     pub fn last_words(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(25)..].join("\n")
+        let short = |line: &&str| line.chars().take(300).collect::<String>();
+        lines[lines.len().saturating_sub(30)..].iter().map(short).collect::<Vec<_>>().join("\n")
     }
 }
 

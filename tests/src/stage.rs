@@ -72,7 +72,7 @@ impl Stage {
         let directory = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory for temporary files");
         let (server, database) = tokio::task::spawn_blocking(|| {
             let server = TestServer::start();
-            let database = tokio::runtime::Handle::current().block_on(server.database());
+            let database = tokio::runtime::Handle::current().block_on(server.unled_database());
             (server, database)
         })
         .await
@@ -112,6 +112,7 @@ impl Stage {
         let image = |variable: &str, usual: &str| std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
         let variables = [
             ("DATABASE_URL", database.url.replace(&place, to_database.address())),
+            ("OPERATOR_SIGNING_KEY", database.key.display().to_string()),
             ("DOCKER_HOST", format!("unix://{}", to_engine.address())),
             ("OPERATOR_ENGINE_SOCKET", ENGINE.to_owned()),
             ("ANTHROPIC_API_KEY", "offline".to_owned()),
@@ -226,13 +227,14 @@ async fn way_to_cluster(directory: &std::path::Path) -> (Gate, PathBuf) {
 
 /// Reads from this process until it is gone, by whatever death, then kills what still runs and removes what was made.
 fn start_cleaner(directory: &std::path::Path, installation: &str, name: &str) -> Child {
-    let script = r#"trap '' INT TERM HUP; cat >/dev/null
+    let script = r##"trap '' INT TERM HUP; cat >/dev/null
         for file in "$1"/*.pid; do [ ! -e "$file" ] || kill -9 "$(cat "$file")" 2>/dev/null; done
         for label in "operator.dev/installation=$2" "operator.dev/stage=$3"; do
           docker ps -aq --filter "label=$label" | xargs -r docker rm -fv
           docker volume ls -q --filter "label=$label" | xargs -r docker volume rm -f
           docker network ls -q --filter "label=$label" | xargs -r docker network rm
-        done"#;
+        done
+        rm -rf "$1""##;
     let mut cleaner = Command::new("/bin/sh");
     cleaner.args(["-c", script, "cleaner"]).arg(directory).args([installation, name]).current_dir("/");
     cleaner.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);

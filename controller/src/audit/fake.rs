@@ -261,25 +261,24 @@ impl AuditStore for FakeStore {
             .values()
             .find(|r| r.new.incident_uid == new.incident_uid && r.new.attempt == new.attempt)
             .map(|r| r.new.id.clone());
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
-                let id = new.id.clone();
-                let start = StartLink {
-                    session: id.clone(),
-                    incident_uid: new.incident_uid.clone(),
-                    incident_namespace: new.incident_namespace.clone(),
-                    incident_name: new.incident_name.clone(),
-                    attempt: new.attempt,
-                };
-                let link = sign_link(&self.key, inner.head(), EPOCH, LinkBody::Start(start))?;
-                let last_hash = Some(link.hash);
-                inner.links.push(link);
-                let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
-                inner.sessions.insert(id.clone(), SessionRecord { new, state, last_hash });
-                id
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            let new = NewSession { started_at: codec::to_micros(new.started_at), ..new.clone() };
+            let id = new.id.clone();
+            let start = StartLink {
+                session: id.clone(),
+                incident_uid: new.incident_uid.clone(),
+                incident_namespace: new.incident_namespace.clone(),
+                incident_name: new.incident_name.clone(),
+                attempt: new.attempt,
+            };
+            let link = sign_link(&self.key, inner.head(), EPOCH, LinkBody::Start(start))?;
+            let last_hash = Some(link.hash);
+            inner.links.push(link);
+            let state = SessionState { phase: "Running".to_owned(), ..SessionState::default() };
+            inner.sessions.insert(id.clone(), SessionRecord { new, state, last_hash });
+            id
         };
         inner.record(&id).ok_or_else(|| AuditError::NotFound(format!("session {id}")))
     }

@@ -253,12 +253,22 @@ impl TestDatabase {
     /// Never: the URL is well-formed.
     #[must_use]
     pub fn store(&self) -> PostgresStore {
-        self.writable(PostgresStore::connect(&self.url).expect("the URL of a test's database"))
+        self.writable(&PostgresStore::connect(&self.url).expect("the URL of a test's database"))
+    }
+
+    /// A store that signs, and has no epoch yet.
+    ///
+    /// # Panics
+    /// Never: the URL is well-formed.
+    #[must_use]
+    pub fn unled_store(&self) -> PostgresStore {
+        let store = PostgresStore::connect(&self.url).expect("the URL of a test's database");
+        store.with_signer(Arc::new(self.signer()))
     }
 
     /// A store that leads and signs.
     #[must_use]
-    pub fn writable(&self, store: PostgresStore) -> PostgresStore {
+    pub fn writable(&self, store: &PostgresStore) -> PostgresStore {
         store.fenced(EPOCH).with_signer(Arc::new(self.signer()))
     }
 

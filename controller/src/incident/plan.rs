@@ -259,6 +259,7 @@ mod tests {
         let known = Known {
             validated: &validated,
             view: None,
+            expected: false,
             earlier_runs: false,
             blocked: false,
             halted: None,

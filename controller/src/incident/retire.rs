@@ -124,6 +124,10 @@ async fn delete(context: &Context, incident: &Incident, why: Why) {
         preconditions: Some(Preconditions { uid: incident.uid(), resource_version: incident.resource_version() }),
         ..DeleteParams::default()
     };
+    // Who does not lead any more deletes nothing.
+    if context.leadership.check().is_err() {
+        return;
+    }
     match api.delete(&name, &params).await {
         Ok(_) => {
             tracing::info!(namespace, name, session, rule = why.rule(), "a finished Incident is deleted");

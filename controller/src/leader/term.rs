@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(back.over(at(10)), None);
 
         // The tries come to the very end, and not beyond it.
-        assert_eq!(term.answered(at(9), away(), at(10) - Duration::from_millis(100)), Step::AskAt(at(10)));
+        assert_eq!(term.answered(at(9), away(), Duration::from_millis(1_009_900)), Step::AskAt(at(10)));
         assert_eq!(term.over(at(10)), Some(Loss::RanOut { why: Some("no route".into()) }));
         assert_eq!(term.answered(at(9), away(), at(10)), Step::Over(Loss::RanOut { why: Some("no route".into()) }));
     }

@@ -128,6 +128,7 @@ struct State {
     create_error: Option<SandboxError>,
     remove_error: Option<SandboxError>,
     kill_error: Option<SandboxError>,
+    stubborn: bool,
     execs: HashMap<String, i64>,
     host_access: Option<Result<Vec<HostAccess>, SandboxError>>,
     standing: BTreeMap<SessionId, Arc<FakeSandbox>>,
@@ -181,6 +182,11 @@ impl FakeProvider {
     /// From now on `kill` of a whole container fails so; `None` heals it.
     pub fn fail_kill(&self, error: Option<SandboxError>) {
         self.shared.state().kill_error = error;
+    }
+
+    /// From now on a command that is killed goes on, as long as its container stands.
+    pub fn ignore_kills(&self) {
+        self.shared.state().stubborn = true;
     }
 
     /// This command runs in the subject from now on, under that process number.
@@ -410,7 +416,7 @@ impl Sandbox for FakeSandbox {
             return Err(SandboxError::Lost { reason });
         }
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(command) = commands.get(&seq) {
+        if let Some(command) = commands.get(&seq).filter(|_| !self.shared.state().stubborn) {
             command.killed.notify_one();
         }
         Ok(())

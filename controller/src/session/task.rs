@@ -337,12 +337,12 @@ impl<'a> Bench<'a> {
 
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
-        let Self { context, record, seat, recorder, progress, .. } = &self;
+        let Self { context, record, seat, progress, .. } = &self;
         let mirror = tokio::spawn(mirror(
             (*context).clone(),
             (*record).clone(),
             progress.subscribe(),
-            recorder.head(),
+            self.recorder.head(),
             seat.view.clone(),
         ));
         // A task that is dropped (shutdown) must not leave its mirror behind.
@@ -356,7 +356,8 @@ impl<'a> Bench<'a> {
         drop((mirror, watched));
         let end = End::of(&end, Timestamp::now());
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
-        seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), *recorder.head().borrow()));
+        let head = *self.recorder.head().borrow();
+        seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), head));
         finish(context, record, &progress, &end).await;
         end
     }

@@ -296,14 +296,6 @@ impl AuditStore for DyingStore {
         self.inner.chain_head()
     }
 
-    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
-        self.inner.last_of(session, kinds, limit).await
-    }
-
-    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
-        self.inner.record_halt(halt).await
-    }
-
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
         if state.ended_at.is_none() {
             return self.inner.update_session(session, state).await;
@@ -328,6 +320,14 @@ impl AuditStore for DyingStore {
 
     async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
         self.inner.running().await
+    }
+
+    async fn last_of(&self, session: &SessionId, kinds: &[EntryKind], limit: i64) -> Result<Vec<Entry>, AuditError> {
+        self.inner.last_of(session, kinds, limit).await
+    }
+
+    async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
+        self.inner.record_halt(halt).await
     }
 }
 

@@ -1,15 +1,17 @@
 //! A session among fakes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::agent::transcript::Transcript;
 use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Left, Progress, SandboxSource, SessionEnd, SessionInput,
-    SubjectBrief, Summariser, Wanted,
+    self, Aftermath, AgentDeps, Brake, Budgets, DockerAccess, IncidentBrief, Left, Orders, Progress, SandboxSource,
+    SessionEnd, SessionInput, StillRuns, SubjectBrief, Summariser, Wanted,
 };
+use controller::audit::entry::NoteEntry;
 use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder, SessionRecord};
+use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step, calls};
 use controller::model::{Model, Price, Pricing};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
@@ -29,6 +31,36 @@ pub(crate) struct Rig {
     pub(crate) cancel: CancellationToken,
     pub(crate) patience: Duration,
     pub(crate) summariser: Option<Arc<dyn Model>>,
+    pub(crate) notes: watch::Sender<Vec<NoteEntry>>,
+    pub(crate) halt: watch::Sender<Option<Halt>>,
+    pub(crate) brake: Arc<FakeBrake>,
+}
+
+/// Kills the session's container among the fakes.
+pub(crate) struct FakeBrake {
+    provider: Mutex<FakeProvider>,
+    session: SessionId,
+    left: Mutex<Vec<StillRuns>>,
+}
+
+impl FakeBrake {
+    /// What is said to run on in the subject.
+    pub(crate) fn leave(&self, runs: StillRuns) {
+        self.left.lock().unwrap().push(runs);
+    }
+}
+
+#[async_trait]
+impl Brake for FakeBrake {
+    async fn end(&self) -> Aftermath {
+        let trouble = self.kill().await.err().map(|error| error.to_string());
+        Aftermath { still_runs: self.left.lock().unwrap().clone(), trouble, ..Aftermath::default() }
+    }
+
+    async fn kill(&self) -> Result<(), SandboxError> {
+        let provider = self.provider.lock().unwrap().clone();
+        provider.kill(&self.session).await
+    }
 }
 
 impl Rig {
@@ -39,15 +71,28 @@ impl Rig {
 
     pub(crate) fn with(run: impl Fn(&Command) -> CommandResult + Send + Sync + 'static) -> Self {
         let session: SessionId = "2026-01-28T20-54-48-3a029c12".to_owned().into();
+        let provider = FakeProvider::new(run);
         Self {
             store: FakeStore::new(),
-            provider: FakeProvider::new(run),
+            notes: watch::Sender::new(Vec::new()),
+            halt: watch::Sender::new(None),
+            brake: Arc::new(FakeBrake {
+                provider: Mutex::new(provider.clone()),
+                session: session.clone(),
+                left: Mutex::default(),
+            }),
+            provider,
             input: input(&session),
             session,
             cancel: CancellationToken::new(),
             patience: Duration::from_millis(50),
             summariser: None,
         }
+    }
+
+    /// Makes the session's row.
+    pub(crate) async fn begin(&self) {
+        self.record_on(&self.store).await;
     }
 
     async fn record_on(&self, store: &dyn AuditStore) -> SessionRecord {
@@ -111,7 +156,7 @@ impl Rig {
             }),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
-            orders: controller::agent::orders::none(),
+            orders: Orders { notes: self.notes.subscribe(), halt: self.halt.subscribe(), brake: self.brake.clone() },
         };
         (deps, seen)
     }

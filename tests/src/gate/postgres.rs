@@ -13,7 +13,7 @@ use super::{Hold, Inspect, Inspectors, Look};
 /// A call of one of the store's functions.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Its name: `append_entry`, `begin_session`, `update_session` and so on.
+    /// Its name: `append_entry`, `seal_session`, `begin_session`, `update_session` and so on.
     pub function: String,
     /// The parameters as they are sent.
     pub parameters: Vec<Option<Vec<u8>>>,
@@ -26,7 +26,7 @@ impl Call {
         let documents = self.parameters.iter().flatten().filter(|bytes| bytes.first() == Some(&b'{'));
         documents
             .filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok())
-            .find(|value| value["kind"].is_string())
+            .find(|value| value["kind"].is_string() && value["seq"].is_number())
     }
 
     /// A parameter as text.
@@ -252,9 +252,9 @@ mod tests {
         assert_eq!(out.look(&start).pass, 8);
         let parse = message(b'P', b"s1\0SELECT append_entry($1, $2, $3)\0\0\0");
         assert_eq!((out.look(&parse[..9]).pass, out.look(&parse).pass), (0, parse.len()));
-        let other = bind("s1", &[b"id", b"1", br#"{"kind":"control"}"#]);
+        let other = bind("s1", &[b"id", b"1", br#"{"seq":1,"kind":"control"}"#]);
         assert!(out.look(&other).hold.is_none());
-        let turn = bind("s1", &[b"id", b"1", br#"{"kind":"turn"}"#]);
+        let turn = bind("s1", &[b"id", b"1", br#"{"seq":1,"kind":"turn"}"#]);
         assert!(Arc::ptr_eq(&out.look(&turn).hold.unwrap(), &hold));
         let again = out.look(&turn);
         assert_eq!((again.pass, again.hold.is_none()), (turn.len(), true), "what was let go goes on");

@@ -4,7 +4,6 @@
 //! What is looked for is written by one call of the sender, so it is not looked for across two reads; a hold that is
 //! not caught fails its test, and does not pass it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Hold, Inspect, Inspectors, Look};
@@ -19,36 +18,28 @@ pub enum Direction {
 }
 
 struct Rule {
-    number: u64,
     direction: Direction,
-    /// One after the other, on one connection.
+    /// One after the other, on whatever connections.
     texts: Vec<String>,
+    /// How many of them came.
+    found: usize,
     hold: Arc<Hold>,
-}
-
-#[derive(Default)]
-struct Shared {
-    rules: Vec<Rule>,
-    made: u64,
 }
 
 /// What is to be held. Clones share it.
 #[derive(Clone, Default)]
-pub struct Rules(Arc<Mutex<Shared>>);
+pub struct Rules(Arc<Mutex<Vec<Rule>>>);
 
 impl Rules {
-    /// Holds, once, what comes on the first connection that has all the texts, one after the other: from the last of
-    /// them on if it goes out, behind it if it comes back.
+    /// Holds, once, what comes when all the texts have come, one after the other: from the last of them on if it goes
+    /// out, behind it if it comes back.
     ///
     /// # Panics
     /// Never.
     pub fn hold(&self, direction: Direction, texts: &[&str]) -> Arc<Hold> {
         let hold = Hold::armed(texts.join(" … "));
-        let mut shared = self.0.lock().unwrap();
-        shared.made += 1;
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-        let number = shared.made;
-        shared.rules.push(Rule { number, direction, texts, hold: hold.clone() });
+        self.0.lock().unwrap().push(Rule { direction, texts, found: 0, hold: hold.clone() });
         hold
     }
 
@@ -57,13 +48,13 @@ impl Rules {
     /// # Panics
     /// Never.
     pub fn forget(&self) {
-        self.0.lock().unwrap().rules.clear();
+        self.0.lock().unwrap().clear();
     }
 
     /// The inspectors of a new connection.
     #[must_use]
     pub fn inspectors(&self) -> Inspectors {
-        let scan = |direction| Box::new(Scan { rules: self.clone(), direction, found: HashMap::new() });
+        let scan = |direction| Box::new(Scan { rules: self.clone(), direction });
         (scan(Direction::Out), scan(Direction::Back))
     }
 }
@@ -71,28 +62,25 @@ impl Rules {
 struct Scan {
     rules: Rules,
     direction: Direction,
-    /// How many of its texts a rule has seen on this connection.
-    found: HashMap<u64, usize>,
 }
 
 impl Inspect for Scan {
     fn look(&mut self, bytes: &[u8]) -> Look {
-        let mut shared = self.rules.0.lock().unwrap();
-        for index in 0..shared.rules.len() {
-            let rule = &shared.rules[index];
+        let mut rules = self.rules.0.lock().unwrap();
+        for index in 0..rules.len() {
+            let rule = &mut rules[index];
             if rule.direction != self.direction {
                 continue;
             }
-            let found = self.found.entry(rule.number).or_default();
             let (mut from, mut start) = (0, 0);
-            while let Some(text) = rule.texts.get(*found) {
+            while let Some(text) = rule.texts.get(rule.found) {
                 let Some(at) = position(&bytes[from..], text.as_bytes()) else { break };
                 start = from + at;
                 from = start + text.len();
-                *found += 1;
+                rule.found += 1;
             }
-            if *found == rule.texts.len() {
-                let rule = shared.rules.remove(index);
+            if rule.found == rule.texts.len() {
+                let rule = rules.remove(index);
                 let pass = if self.direction == Direction::Out { start } else { from };
                 return Look { pass, hold: Some(rule.hold) };
             }

@@ -54,6 +54,10 @@ impl Lane {
         let incident = self.finished(&name).await.map_err(|why| vec![why])?;
         // All that it may still say has been said.
         self.stage.calm();
+        if row.fault == Fault::KillAndClock {
+            self.leader.kill();
+            self.start(&[]).await.map_err(|why| vec![why])?;
+        }
         let tally = self.stage.judge(&incident, &self.stage.counters[0]).await?;
         let odd = |(command, outcome): (&String, &String)| {
             let allowed = outcome == "exited" || row.may.contains(&(command.as_str(), outcome.as_str()));
@@ -111,7 +115,9 @@ impl Lane {
                 self.start(&[]).await?;
                 self.stage.succeeded(epoch).await?;
             }
-            Fault::Pause => return self.pause(at).await,
+            Fault::Pause => return self.pause(name, at, 0).await,
+            // That it goes on, that it has the container again, and one more.
+            Fault::PauseLonger => return self.pause(name, at, 3).await,
             Fault::Terminate => {
                 self.leader.terminate();
                 let begun = Instant::now();
@@ -193,14 +199,23 @@ impl Lane {
         self.stage.controller_with(&name, more)
     }
 
-    async fn pause(&mut self, at: &At) -> Result<(), String> {
+    /// Stops the leader until another one leads and has written so many entries.
+    async fn pause(&mut self, name: &str, at: &At, entries: usize) -> Result<(), String> {
         let epoch = self.stage.epoch().await;
         let mut next = self.another(&[]);
         next.ready().await?;
         self.leader.stop();
         // The lease runs out by itself: what cannot compare epochs (the engine) is guarded by the deposed one's own
         // clock, which has to have gone on.
+        let before = self.entries(name).await;
         self.stage.succeeded(epoch).await?;
+        let begun = Instant::now();
+        while self.entries(name).await < before + entries {
+            if begun.elapsed() > LONG {
+                return Err(format!("the next one wrote nothing within {LONG:?}: {}", next.last_words()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         // The sleeper wakes up in the middle of the other's work, and its last words arrive.
         self.leader.go_on();
         self.go_on(at).await;
@@ -213,6 +228,10 @@ impl Lane {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    async fn entries(&self, name: &str) -> usize {
+        self.stage.trails(name).await.iter().map(|trail| trail.entries.len()).sum()
     }
 
     /// Removes one of the session's containers from under it.
@@ -234,7 +253,7 @@ impl Lane {
                 return Ok(incident);
             }
             if begun.elapsed() > LONG {
-                return Err(format!("not finished within {LONG:?}: {:?}", incident.status));
+                return Err(format!("not finished within {LONG:?}: {}", shown(&incident)));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -269,4 +288,10 @@ impl Lane {
         self.close().await;
         wrong
     }
+}
+
+/// Where an Incident stands, in a line.
+fn shown(incident: &Incident) -> String {
+    let message = incident.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    format!("{} ({message})", operator_tests::phase(incident))
 }

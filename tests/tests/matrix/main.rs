@@ -2,7 +2,7 @@
 //! session; what it depends on goes and comes back. Then the books are compared: the rows, what the commands left in
 //! the subject, what is left on the engine. `docs/resilience.md` says how it works and has the result.
 //!
-//! `MATRIX_ROWS=text` plays only the rows whose names contain it, `MATRIX_LANES=n` so many at once, and
+//! `MATRIX_ROWS=text,text` plays only the rows whose names contain one of them, `MATRIX_LANES=n` so many at once, and
 //! `MATRIX_DOC=file` writes the table into that page.
 
 // Helpers of tests: outside a #[test] the lints do not know that.
@@ -25,7 +25,8 @@ const LANES: usize = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn nothing_is_lost_and_nothing_happens_twice() {
     let only = std::env::var("MATRIX_ROWS").unwrap_or_default();
-    let all: VecDeque<_> = rows::all().into_iter().filter(|row| row.name().contains(&only)).collect();
+    let wanted = |row: &rows::Row| only.split(',').any(|text| row.name().contains(text));
+    let all: VecDeque<_> = rows::all().into_iter().filter(wanted).collect();
     assert!(!all.is_empty(), "no row has {only:?} in its name");
     let lanes = std::env::var("MATRIX_LANES").ok().and_then(|text| text.parse().ok()).unwrap_or(LANES).min(all.len());
     let begun = Instant::now();

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Late,
     /// The controller is stopped; another one leads; then it goes on, and what it said last arrives.
     Pause,
+    /// The same, but it goes on only when the other one has written its first entries.
+    PauseLonger,
     /// The controller is asked to end; another one is started.
     Terminate,
     /// Killed; while nobody is there the agent's container is removed; another one is started.
@@ -54,6 +56,7 @@ impl Fault {
             Self::Kill => "SIGKILL, restart",
             Self::Late => "SIGKILL, restart, its last words arrive late",
             Self::Pause => "SIGSTOP past the takeover, SIGCONT",
+            Self::PauseLonger => "SIGSTOP until the next one works, SIGCONT",
             Self::Terminate => "SIGTERM, restart",
             Self::KillAndRemove => "SIGKILL, agent's container removed, restart",
             Self::KillAndClock => "SIGKILL, restart with the clock ten minutes ahead",
@@ -101,8 +104,10 @@ pub(crate) fn faketime() -> Option<&'static str> {
 }
 
 fn entry(call: &Call, holds: impl Fn(&str, &serde_json::Value) -> bool) -> bool {
-    let entry = Some(call).filter(|call| call.function == "append_entry").and_then(Call::entry);
-    entry.is_some_and(|entry| holds(entry["kind"].as_str().unwrap_or_default(), &entry["data"]))
+    let writes = ["append_entry", "seal_session"].contains(&call.function.as_str());
+    call.entry()
+        .filter(|_| writes)
+        .is_some_and(|entry| holds(entry["kind"].as_str().unwrap_or_default(), &entry["data"]))
 }
 
 fn ends(call: &Call) -> bool {
@@ -155,7 +160,7 @@ pub(crate) fn all() -> Vec<Row> {
         ("command in the middle of its output", Working("c3")),
         ("model asked, question on the way", Model(Out, &["POST /v1/messages"])),
         ("model in the middle of its answer", Model(Back, &["x-offline-rule: second", "content_block_delta"])),
-        ("containers about to be removed", Engine(Out, &["DELETE /v1.41/containers/"])),
+        ("containers about to be removed", Engine(Out, &["DELETE /"])),
     ]);
     let row = |place, at, fault| Row { place, at, fault, may: may(place, fault) };
     let mut rows = Vec::new();
@@ -169,6 +174,15 @@ pub(crate) fn all() -> Vec<Row> {
     let answer = ("model in the middle of its answer", Model(Back, &["x-offline-rule: second", "content_block_delta"]));
     rows.push(row("`tool_call`, before commit", Store(Side::Before, called), Fault::Late));
     rows.push(row("`turn`, before commit", Store(Side::Before, COMMITTED[2].2), Fault::Late));
+    let sent = ("command sent, not there", Engine(Out, &[r#""type":"start""#]));
+    for (place, at) in [
+        sent,
+        ("`tool_result`, before commit", Store(Side::Before, COMMITTED[6].2)),
+        ("`change` begun, before commit", Store(Side::Before, COMMITTED[7].2)),
+        ("`turn`, before commit", Store(Side::Before, COMMITTED[2].2)),
+    ] {
+        rows.push(row(place, at, Fault::PauseLonger));
+    }
     for (place, at) in [begun, answer] {
         rows.push(row(place, at, Fault::Terminate));
     }
@@ -201,6 +215,8 @@ fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
         ("container asked for, not made" | "container made, not started", _) => vec![("c1", "not_started")],
         // What ran in a container that is gone cannot be had.
         (_, Fault::AgentRemoved | Fault::KillAndRemove) => vec![("c2", "unknown")],
+        // A gateway that is gone stays gone: the agent's Docker CLI says so, and the rest of the session has none.
+        (_, Fault::GatewayRemoved) => vec![("c4", "refused")],
         _ => Vec::new(),
     }
 }

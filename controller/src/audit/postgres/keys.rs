@@ -85,12 +85,12 @@ async fn step(
         .await
         .map_err(MigrateError::Keys)?;
     let head = read_head(&mut transaction).await?;
-    let held = vault.load().await?;
+    let kept = vault.load().await?;
     let Some(current) = head.key else {
-        return first(transaction, vault, held.current, &head).await;
+        return first(transaction, vault, kept.current, &head).await;
     };
     let is_current = |key: &PrivateKey| key.id() == current;
-    let (key, beside) = match (held.current, held.next) {
+    let (key, beside) = match (kept.current, kept.next) {
         (Some(key), next) if is_current(&key) => (Some(key), next),
         (_, Some(next)) if is_current(&next) => {
             // A rotation that was cut off after the chain heard of it.
@@ -108,13 +108,12 @@ async fn step(
         None => return Err(MigrateError::LostKey { id: current.to_string(), place: vault.place() }),
     };
     // What a rotation left that was cut off before the chain heard of it is as good as a new one.
-    let new = match beside {
-        Some(beside) => beside,
-        None => {
-            let new = PrivateKey::generate();
-            vault.put_next(&new).await?;
-            new
-        }
+    let new = if let Some(beside) = beside {
+        beside
+    } else {
+        let new = PrivateKey::generate();
+        vault.put_next(&new).await?;
+        new
     };
     let body = key_link(&new, &head, lost);
     let link = sign_link(key.as_ref().unwrap_or(&new), head.last, 0, body)?;
@@ -128,16 +127,15 @@ async fn step(
 async fn first(
     mut transaction: Transaction<'_, Postgres>,
     vault: &dyn Vault,
-    held: Option<PrivateKey>,
+    kept: Option<PrivateKey>,
     head: &Head,
 ) -> Result<Prepared, MigrateError> {
-    let key = match held {
-        Some(key) => key,
-        None => {
-            let key = PrivateKey::generate();
-            vault.create(&key).await?;
-            key
-        }
+    let key = if let Some(key) = kept {
+        key
+    } else {
+        let key = PrivateKey::generate();
+        vault.create(&key).await?;
+        key
     };
     let link = sign_link(&key, head.last, 0, key_link(&key, head, false))?;
     append(&mut transaction, &link).await?;
@@ -174,9 +172,11 @@ fn key_link(new: &PrivateKey, head: &Head, lost: bool) -> LinkBody {
     })
 }
 
+/// Keeps others off the chain until the end of the transaction.
 async fn read_head(transaction: &mut Transaction<'_, Postgres>) -> Result<Head, MigrateError> {
     let row = sqlx::query_as::<_, (i64, Vec<u8>, String, i64, String)>(
-        "SELECT h.n, h.hash, h.key_id, (SELECT count(*) FROM keys), (SELECT id FROM installation) FROM head h",
+        "SELECT h.n, h.hash, h.key_id, (SELECT count(*) FROM keys), (SELECT id FROM installation) \
+         FROM head h FOR UPDATE OF h",
     )
     .fetch_one(&mut **transaction)
     .await;

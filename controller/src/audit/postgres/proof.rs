@@ -24,8 +24,8 @@ struct Entry(EntryRow);
 
 /// What makes a row proof; none if it has nothing of it, and nonsense if it has not all of it.
 fn proof(row: &PgRow) -> Result<Option<Proof>, sqlx::Error> {
-    let (prev, hash, signature): (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>) =
-        (row.try_get("prev")?, row.try_get("hash")?, row.try_get("signature")?);
+    let bytes = |name| row.try_get::<Option<Vec<u8>>, _>(name);
+    let (prev, hash, signature) = (bytes("prev")?, bytes("hash")?, bytes("signature")?);
     let (key, epoch): (Option<String>, Option<i64>) = (row.try_get("key_id")?, row.try_get("epoch")?);
     if prev.is_none() && hash.is_none() && signature.is_none() && key.is_none() && epoch.is_none() {
         return Ok(None);

@@ -94,7 +94,7 @@ impl From<Hash> for String {
 
 /// What is signed of an entry, and hashed.
 #[must_use]
-pub fn entry_message(session: &str, seq: i64, epoch: i64, key: &KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
+pub fn entry_message(session: &str, seq: i64, epoch: i64, key: KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
     let mut message = ENTRY.to_vec();
     // A session's name has 63 characters at most.
     message.extend(u32::try_from(session.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -104,7 +104,7 @@ pub fn entry_message(session: &str, seq: i64, epoch: i64, key: &KeyId, prev: &Ha
 
 /// What is signed of a link, and hashed.
 #[must_use]
-pub fn link_message(n: i64, epoch: i64, key: &KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
+pub fn link_message(n: i64, epoch: i64, key: KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
     finish(LINK.to_vec(), n, epoch, key, prev, body)
 }
 
@@ -118,7 +118,7 @@ pub fn possession_message(n: i64, prev: &Hash, public: &[u8; 32]) -> Vec<u8> {
     message
 }
 
-fn finish(mut message: Vec<u8>, number: i64, epoch: i64, key: &KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
+fn finish(mut message: Vec<u8>, number: i64, epoch: i64, key: KeyId, prev: &Hash, body: &[u8]) -> Vec<u8> {
     message.extend(number.to_be_bytes());
     message.extend(epoch.to_be_bytes());
     message.extend(key.as_bytes());
@@ -136,14 +136,14 @@ mod tests {
         let (key, other) = (KeyId::from_slice(&[1; 8]).unwrap(), KeyId::from_slice(&[2; 8]).unwrap());
         let (zero, one) = (Hash::ZERO, Hash::of(b"1"));
         let messages = [
-            entry_message("s", 1, 1, &key, &zero, b"x"),
-            entry_message("t", 1, 1, &key, &zero, b"x"),
-            entry_message("s", 2, 1, &key, &zero, b"x"),
-            entry_message("s", 1, 2, &key, &zero, b"x"),
-            entry_message("s", 1, 1, &other, &zero, b"x"),
-            entry_message("s", 1, 1, &key, &one, b"x"),
-            entry_message("s", 1, 1, &key, &zero, b"y"),
-            link_message(1, 1, &key, &zero, b"x"),
+            entry_message("s", 1, 1, key, &zero, b"x"),
+            entry_message("t", 1, 1, key, &zero, b"x"),
+            entry_message("s", 2, 1, key, &zero, b"x"),
+            entry_message("s", 1, 2, key, &zero, b"x"),
+            entry_message("s", 1, 1, other, &zero, b"x"),
+            entry_message("s", 1, 1, key, &one, b"x"),
+            entry_message("s", 1, 1, key, &zero, b"y"),
+            link_message(1, 1, key, &zero, b"x"),
             possession_message(1, &zero, &[0; 32]),
         ];
         let mut hashes: Vec<Hash> = messages.iter().map(|message| Hash::of(message)).collect();
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_message_are_these() {
         let key = KeyId::from_slice(&[0xab; 8]).unwrap();
-        let message = entry_message("s", 2, 3, &key, &Hash::ZERO, b"{}");
+        let message = entry_message("s", 2, 3, key, &Hash::ZERO, b"{}");
         let mut expected = b"operator.dev/audit/entry/v1\0\0\0\0\x01s".to_vec();
         expected.extend([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
         expected.extend([0xab; 8]);

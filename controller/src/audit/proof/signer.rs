@@ -82,7 +82,7 @@ pub fn sign_entry(
     let seals = matches!(body, EntryBody::Control(control) if control.event == ControlEvent::Sealed);
     let body = codec::encode(session, seq, at, body)?;
     let id = key.id();
-    let message = entry_message(session.as_str(), seq, epoch, &id, &prev, &body);
+    let message = entry_message(session.as_str(), seq, epoch, id, &prev, &body);
     let (hash, signature) = (Hash::of(&message), key.sign(&message));
     Ok(SignedEntry { session: session.clone(), seq, body, prev, hash, signature, key: id, epoch, seals })
 }
@@ -94,7 +94,7 @@ pub fn sign_entry(
 pub fn sign_link(key: &PrivateKey, head: LinkHead, epoch: i64, body: LinkBody) -> Result<SignedLink, AuditError> {
     let link = Link::now(head.n + 1, body);
     let (n, body, id) = (link.n, link.encode()?, key.id());
-    let message = link_message(n, epoch, &id, &head.hash, &body);
+    let message = link_message(n, epoch, id, &head.hash, &body);
     let (hash, signature) = (Hash::of(&message), key.sign(&message));
     Ok(SignedLink { n, body, prev: head.hash, hash, signature, key: id, epoch })
 }

@@ -7,6 +7,8 @@
 mod entries;
 mod links;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -116,7 +118,7 @@ impl Verifier {
                 self.end_session();
                 self.report.sessions += 1;
                 let witnesses = self.entry_witnesses.remove(&row.id).unwrap_or_default();
-                self.session = Some(SessionWalk::new(row, &mut self.links, witnesses));
+                self.session = Some(SessionWalk::new(&row, &mut self.links, witnesses));
             }
             Record::Entry(row) => {
                 self.report.entries += 1;
@@ -159,7 +161,9 @@ impl Verifier {
             if self.links.pruned_late(&id) {
                 continue;
             }
-            faults.into_iter().for_each(|fault| self.report.push(fault));
+            for fault in faults {
+                self.report.push(fault);
+            }
         }
         for (id, seq) in std::mem::take(&mut self.unlinked_seals) {
             if !self.links.is_sealed(&id) && !self.links.is_pruned(&id) {

@@ -1,4 +1,5 @@
 //! `operator audit prune`.
+#![allow(clippy::format_push_string)] // reads better than write! with an error that cannot be
 
 use super::output::print;
 use super::source::SourceArgs;

@@ -1,4 +1,5 @@
 //! `operator audit verify`.
+#![allow(clippy::format_push_string)] // reads better than write! with an error that cannot be
 
 use std::fs::File;
 use std::io::BufReader;

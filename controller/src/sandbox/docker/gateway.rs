@@ -29,14 +29,13 @@ impl DockerProvider {
     /// Makes the session's gateway, or finds the one that stands, and opens the stream to it.
     pub(super) async fn gateway(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Changes, SandboxError> {
         let session = &plan.request.session;
-        let id = match self.standing(session, names::Role::Gateway).await? {
-            Some(found) => found.id,
-            None => {
-                let name = names::container(session, names::Role::Gateway, self.epoch);
-                let id = self.make(self.gateway_body(plan)?, &name).await?;
-                self.start(&id).await?;
-                id
-            }
+        let id = if let Some(found) = self.standing(session, names::Role::Gateway).await? {
+            found.id
+        } else {
+            let name = names::container(session, names::Role::Gateway, self.epoch);
+            let id = self.make(self.gateway_body(plan)?, &name).await?;
+            self.start(&id).await?;
+            id
         };
         let dial = ExecDial {
             engine: self.engine.clone(),

@@ -38,6 +38,21 @@ impl SecretVault {
         VaultError(format!("the Secret {}/{} cannot be {what}: {}", self.namespace, self.name, chain(error)))
     }
 
+    async fn make(&self, name: &str, key: &PrivateKey) -> Result<(), kube::Error> {
+        let labels = [("app.kubernetes.io/part-of", "operator"), ("app.kubernetes.io/managed-by", "operator-migrate")];
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("Opaque".to_owned()),
+            data: Some(BTreeMap::from([(name.to_owned(), ByteString(key.to_pem().as_bytes().to_vec()))])),
+            ..Secret::default()
+        };
+        self.secrets.create(&PostParams::default(), &secret).await.map(drop)
+    }
+
     async fn patch(&self, data: serde_json::Value) -> Result<(), VaultError> {
         let patch = json!({"apiVersion": "v1", "kind": "Secret", "data": data});
         let done = self.secrets.patch(&self.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
@@ -66,22 +81,15 @@ impl Vault for SecretVault {
     }
 
     async fn create(&self, key: &PrivateKey) -> Result<(), VaultError> {
-        let labels = [("app.kubernetes.io/part-of", "operator"), ("app.kubernetes.io/managed-by", "operator-migrate")];
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
-                ..ObjectMeta::default()
-            },
-            type_: Some("Opaque".to_owned()),
-            data: Some(BTreeMap::from([(CURRENT.to_owned(), ByteString(key.to_pem().as_bytes().to_vec()))])),
-            ..Secret::default()
-        };
-        let made = self.secrets.create(&PostParams::default(), &secret).await;
-        made.map(drop).map_err(|error| self.failed("made", &error))
+        self.make(CURRENT, key).await.map_err(|error| self.failed("made", &error))
     }
 
     async fn put_next(&self, key: &PrivateKey) -> Result<(), VaultError> {
+        let there = self.secrets.get_opt(&self.name).await.map_err(|error| self.failed("read", &error))?;
+        if there.is_none() {
+            // It was lost whole.
+            return self.make(NEXT, key).await.map_err(|error| self.failed("made", &error));
+        }
         self.patch(json!({NEXT: base64(key)})).await
     }
 

@@ -41,7 +41,7 @@ pub(super) struct SessionWalk {
 }
 
 impl SessionWalk {
-    pub(super) fn new(row: SessionRow, links: &mut Links, witnesses: Vec<(String, i64, Hash)>) -> Self {
+    pub(super) fn new(row: &SessionRow, links: &mut Links, witnesses: Vec<(String, i64, Hash)>) -> Self {
         let known = links.read(&row.id).filter(|known| known.link != 0);
         let follow = known.as_ref().map(|known| known.anchor.0).filter(|anchor| *anchor != Hash::ZERO);
         let key = known.as_ref().map_or(0, |known| known.key);
@@ -58,7 +58,7 @@ impl SessionWalk {
             witnesses,
             faults: Vec::new(),
         };
-        walk.compare(&row);
+        walk.compare(row);
         walk
     }
 
@@ -184,11 +184,11 @@ impl SessionWalk {
             self.fault(seq, "its key's name or the hash of the one before it has not the right form");
             return None;
         };
-        let Some(key) = links.get_key(&id) else {
+        let Some(key) = links.get_key(id) else {
             self.fault(seq, format!("it is signed by the key {id}, which is not in the chain"));
             return None;
         };
-        let message = entry_message(self.id.as_str(), seq, proof.epoch, &id, &prev, body);
+        let message = entry_message(self.id.as_str(), seq, proof.epoch, id, &prev, body);
         if !key.public.verifies(&message, &proof.signature.0) {
             self.fault(
                 seq,
@@ -265,9 +265,8 @@ impl SessionWalk {
             Some((n, seq, hash)) if self.follow.is_some_and(|follow| follow != hash) => {
                 self.fault(seq, format!("it is not the one with which link {n} says that the session was sealed"));
             }
-            Some(_) => {}
             None if self.sealed && self.unsigned < u64::try_from(last).unwrap_or(0) => unlinked_seal = Some(last),
-            None => {}
+            Some(_) | None => {}
         }
         if let Some((seq, _)) = known.adopted
             && last < seq

@@ -143,7 +143,7 @@ impl Links {
                 return None;
             }
         };
-        let message = link_message(row.n, row.proof.epoch, &id, &prev, body);
+        let message = link_message(row.n, row.proof.epoch, id, &prev, body);
         if !public.verifies(&message, &row.proof.signature.0) {
             report.fault(
                 place(),
@@ -204,9 +204,9 @@ impl Links {
                 link.id
             );
             if self.pins.contains(&public) {
-                report.note(format!("{place}: {what}"))
+                report.note(format!("{place}: {what}"));
             } else {
-                report.fault(place.clone(), what)
+                report.fault(place.clone(), what);
             }
         }
         if self.keys.contains_key(&link.id) {
@@ -296,8 +296,8 @@ impl Links {
         self.sessions.get(id)
     }
 
-    pub(super) fn get_key(&self, id: &KeyId) -> Option<&Key> {
-        self.keys.get(id)
+    pub(super) fn get_key(&self, id: KeyId) -> Option<&Key> {
+        self.keys.get(&id)
     }
 
     pub(super) fn knows(&self, id: &SessionId) -> bool {
