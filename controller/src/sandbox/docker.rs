@@ -22,7 +22,7 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan,
+    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Recovered, Sandbox, SandboxError, SandboxPlan,
     SandboxProvider, SandboxRequest,
 };
 use crate::leader::Leadership;
@@ -252,6 +252,7 @@ impl SandboxProvider for DockerProvider {
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         let found = self.standing(session, names::Role::Agent).await?;
+        let is_kept = found.is_some();
         let (name, found) = match found {
             Some(found) => (found.name, Some(found.id)),
             None => (names::container(session, names::Role::Agent, self.epoch), None),
@@ -271,7 +272,9 @@ impl SandboxProvider for DockerProvider {
         // while all is removed would stay.
         let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
         match stream.and_then(|stream| Ok((stream, changes?))) {
-            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes })),
+            Ok((stream, changes)) => {
+                Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes, is_kept }))
+            }
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -332,6 +335,7 @@ struct DockerSandbox {
     engine: Engine,
     stream: Stream,
     changes: Changes,
+    is_kept: bool,
 }
 
 #[async_trait]
@@ -343,6 +347,15 @@ impl Sandbox for DockerSandbox {
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
         self.engine.leading()?;
         self.stream.run(command).await
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.engine.leading()?;
+        self.stream.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
