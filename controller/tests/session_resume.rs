@@ -85,6 +85,7 @@ impl World {
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
         let context = Context {
+            leadership: Leadership::for_ever(1),
             installation: "test".into(),
             defaults: Defaults { model: "offline-test".into(), image: "agent:dev".into(), config: Config::default() },
             incidents: scopes.incidents(),

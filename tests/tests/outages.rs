@@ -34,7 +34,7 @@ async fn nothing_runs_without_the_database_and_a_killed_controller_leaves_nothin
     let namespace = Cluster::connect().await.namespace("outage").await;
     namespace.subject("limiter", "ratelimiter").await;
 
-    // All controllers are killed in the middle of a command: the next one waits for it, and sends it no second time.
+    // All controllers are killed in the middle of a command: the next leader waits for it, and sends it no second time.
     let session = start_busy(&namespace, "goes-on").await;
     let before = lease().expect("somebody leads").epoch;
     kubectl(&["delete", "pod", "--force", "--grace-period=0", "--selector", "app.kubernetes.io/component=controller"]);

@@ -268,11 +268,11 @@ impl SandboxProvider for DockerProvider {
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
         let found = self.standing(session, names::Role::Agent).await?;
+        let is_kept = found.is_some();
         let (name, found) = match found {
             Some(found) => (found.name, Some(found.id)),
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
-        let is_kept = found.is_some();
         let made = async {
             let Some(id) = found else { return self.begin(plan, &name).await };
             let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
@@ -374,6 +374,7 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.engine.leading()?;
         self.stream.recover(command).await
     }
 
