@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use controller::audit::testing::TestServer;
+use controller::audit::postgres::Acquired;
+use controller::audit::testing::{EPOCH, TestDatabase, TestServer};
 use controller::audit::{AuditError, AuditStore, EntryBody, NewSession, PostgresStore, ReasoningEntry};
 use controller::session::SessionId;
 use jiff::Timestamp;
@@ -62,7 +63,30 @@ async fn main() -> Outcome<()> {
     let connections = u32::try_from(writers).unwrap_or(u32::MAX).min(50) + 2;
     let store = PostgresStore::connect_with(&url, connections, Duration::from_secs(30))?;
     store.check_schema().await?;
-    if let (Some(_), Some(database)) = (&args.pgbench, &database) {
+    let holder = format!("bench_audit {}", std::process::id());
+    let (epoch, taken) = match &private {
+        Some(_) => (EPOCH, false),
+        None => match store.acquire_lease(&holder, Duration::from_mins(10)).await? {
+            Acquired::Ours { epoch } => (epoch, true),
+            Acquired::Theirs { holder, .. } => return Err(format!("{holder} leads on this database").into()),
+        },
+    };
+    let store = store.fenced(epoch);
+    let measured = measure(&args, &store, database.as_ref(), writers).await;
+    if taken {
+        store.release_lease(&holder, epoch).await?;
+    }
+    println!("{}", measured?);
+    Ok(())
+}
+
+async fn measure(
+    args: &Args,
+    store: &PostgresStore,
+    database: Option<&TestDatabase>,
+    writers: u64,
+) -> Outcome<serde_json::Value> {
+    if let (Some(_), Some(database)) = (&args.pgbench, database) {
         // What `entries` is, without the functions and triggers around it.
         database
             .as_owner("CREATE TABLE plain (session_id text, seq bigint, kind text, at timestamptz, body bytea, data jsonb, PRIMARY KEY (session_id, seq)); CREATE SEQUENCE plain_seq CACHE 100")
@@ -72,8 +96,8 @@ async fn main() -> Outcome<()> {
     // The first round warms up both.
     for round in 0..=ROUNDS {
         let each = (args.rows / writers / ROUNDS).max(1);
-        let appended = append(&store, writers, each, args.bytes).await?;
-        let inserted = match (&args.pgbench, &database) {
+        let appended = append(store, writers, each, args.bytes).await?;
+        let inserted = match (&args.pgbench, database) {
             (Some(program), Some(database)) => insert(program, &database.owner_url, writers, each, args.bytes).await?,
             _ => Run::default(),
         };
@@ -88,8 +112,7 @@ async fn main() -> Outcome<()> {
     if args.pgbench.is_some() {
         figures["pgbench"] = theirs.figures();
     }
-    println!("{figures}");
-    Ok(())
+    Ok(figures)
 }
 
 /// How long each row took, and all of them together.

@@ -64,6 +64,9 @@ pub enum AuditError {
     /// The store refused for a reason that will not go away (rights, a broken row).
     #[error("the audit store refused: {0}")]
     Refused(String),
+    /// The writer does not lead, or not any more. It has to stop: another one writes.
+    #[error("refused by the fence: {0}")]
+    Fenced(String),
     /// No such session or entry.
     #[error("{0} is not in the audit store")]
     NotFound(String),
@@ -84,6 +87,7 @@ impl AuditError {
             Self::OutOfSequence { .. } => "audit_out_of_sequence",
             Self::Schema(_) => "audit_schema",
             Self::Refused(_) => "audit_refused",
+            Self::Fenced(_) => "audit_fenced",
             Self::NotFound(_) => "audit_not_found",
         }
     }
@@ -182,4 +186,11 @@ pub trait AuditStore: Send + Sync + 'static {
 
     /// The entries after number `after`, in order, at most `limit`, with their summaries.
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError>;
+
+    /// The same whatever their kind, and no more than about [`reader::MAX_PAGE_BYTES`] at once; an empty page is
+    /// the end.
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError>;
+
+    /// The sessions whose row says that they run, the newest first, at most [`reader::MAX_SESSIONS`].
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError>;
 }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::audit::AuditStore;
 use crate::events::Events;
 use crate::incident::validate::Defaults;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::sandbox::SandboxProvider;
@@ -26,6 +27,8 @@ use crate::status::StatusWriter;
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// Whether this process leads: asked before what cannot refuse an old epoch itself.
+    pub leadership: Leadership,
     /// This installation's name (see [`names::LABEL_INSTALLATION`]).
     pub installation: String,
     /// What an Incident gets that asks for nothing special.
@@ -101,7 +104,7 @@ impl Context {
     fn in_queue(&self, incident: &Incident) -> Option<Waiting> {
         let uid = incident.uid()?;
         let key = SessionKey { uid: uid.clone(), attempt: incident.spec.attempt };
-        if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() {
+        if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() || self.engine.is_expected(&key) {
             return None;
         }
         let neighbours = crate::incident::dereference::cached(incident, self);

@@ -182,7 +182,8 @@ async fn a_read_only_database_is_waited_for() {
 async fn a_server_that_stops_and_starts_loses_nothing() {
     let server = Arc::new(TestServer::start());
     let database = server.database().await;
-    let store = Arc::new(PostgresStore::connect_with(&database.url, 4, Duration::from_secs(1)).unwrap());
+    let store =
+        Arc::new(PostgresStore::connect_with(&database.url, 4, Duration::from_secs(1)).unwrap().fenced(testing::EPOCH));
     let record = begin(&*store).await;
     let recorder = Arc::new(Recorder::new(store.clone(), &record, CancellationToken::new()));
     let stop = CancellationToken::new();
@@ -265,7 +266,9 @@ async fn a_silent_server_does_not_hold_anybody_for_ever() {
 #[tokio::test]
 async fn a_call_that_took_too_long_is_not_written_twice() {
     let database = testing::database().await;
-    let store = Arc::new(PostgresStore::connect_with(&database.url, 4, Duration::from_millis(700)).unwrap());
+    let store = Arc::new(
+        PostgresStore::connect_with(&database.url, 4, Duration::from_millis(700)).unwrap().fenced(testing::EPOCH),
+    );
     let record = begin(&*store).await;
     let recorder = Arc::new(Recorder::new(store.clone(), &record, CancellationToken::new()));
     recorder.record(note("one")).await.unwrap();

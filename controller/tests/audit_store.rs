@@ -150,6 +150,11 @@ async fn the_controller_may_append_and_read_and_nothing_else() {
         "DELETE FROM sessions",
         "DELETE FROM summaries",
         "UPDATE installation SET id = '00000000'",
+        "UPDATE lease SET epoch = 2",
+        "DELETE FROM lease",
+        "BEGIN; LOCK TABLE lease IN EXCLUSIVE MODE",
+        "SELECT 1 FROM lease FOR SHARE",
+        "SELECT fence(1)",
         "CREATE TABLE mine (a int)",
         "CREATE TEMPORARY TABLE mine (a int)",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -166,6 +171,7 @@ async fn the_controller_may_append_and_read_and_nothing_else() {
     for statement in refused {
         let error = sqlx::raw_sql(statement).execute(&mut controller).await.expect_err(statement);
         assert_eq!(code(&error), "42501", "{statement}: {error}");
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut controller).await;
     }
     // Nor may anybody else, short of taking the triggers away.
     let mut owner = connect(&database.owner_url).await;
@@ -198,11 +204,11 @@ async fn the_function_takes_no_other_kind_session_or_number_than_the_body_says()
         (format!(r#"{{"session":"{id}","seq":1,"at":"{at}","kind":"note"}}"#), "23502"),
         ("not json".to_owned(), "22P02"),
     ] {
-        let append = sqlx::query("SELECT append_entry($1, 1, $2)").bind(id).bind(body.clone().into_bytes());
+        let append = sqlx::query("SELECT append_entry($1, 1, $2, 1)").bind(id).bind(body.clone().into_bytes());
         let error = append.execute(&mut controller).await.expect_err(&body);
         assert_eq!(code(&error), expected, "{body}: {error}");
     }
-    let append = sqlx::query("SELECT append_entry($1, 1, $2)").bind(id).bind(vec![0xff_u8, 0xfe]);
+    let append = sqlx::query("SELECT append_entry($1, 1, $2, 1)").bind(id).bind(vec![0xff_u8, 0xfe]);
     assert_eq!(code(&append.execute(&mut controller).await.unwrap_err()), "22021");
 }
 

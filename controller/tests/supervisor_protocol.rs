@@ -7,11 +7,12 @@
 mod local;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::sandbox::dial::{Aside, Condition, Dial, Pipe, UnixDial};
 use controller::sandbox::stream::{Identity, Patience, Stream};
-use controller::sandbox::{CommandEnd, SandboxError};
+use controller::sandbox::{CommandEnd, Recovered, SandboxError};
 use controller::supervisor::frames::codec;
 use controller::supervisor::protocol::{CommandState, MAX_FRAME, Reply, Request, VERSION};
 use futures::{SinkExt as _, StreamExt as _};
@@ -89,14 +90,58 @@ async fn outcomes_outlive_the_supervisor() {
 }
 
 #[tokio::test]
+async fn another_controller_is_told_what_became_of_a_command_and_starts_none() {
+    let mut local = Local::start(&[]).await;
+    let first = local.stream().await;
+    run(&first, 1, "echo ended").await;
+    let slow = command(2, "echo begun >> count; until [ -e go ]; do sleep 0.05; done; cat count");
+    let waited = tokio::time::timeout(Duration::from_millis(500), first.run(&slow)).await;
+    assert!(waited.is_err(), "{waited:?}");
+    drop(first);
+
+    let stream = local.stream().await;
+    let ended = |recovered| match recovered {
+        Recovered::Ended(result) => text(&result.stdout.head),
+        other @ Recovered::NeverStarted => panic!("{other:?}"),
+    };
+    assert_eq!(ended(stream.recover(&command(1, "echo again")).await.unwrap()), "ended\n");
+    // One that runs is waited for, whatever becomes of its stream meanwhile.
+    let (running, ()) = tokio::join!(stream.recover(&slow), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::fs::write(local.work().join("go"), "").unwrap();
+    });
+    assert_eq!(ended(running.unwrap()), "begun\n");
+    // One that it never saw is not started, now or later.
+    let never = command(3, "touch started");
+    assert_eq!(stream.recover(&never).await.unwrap(), Recovered::NeverStarted);
+    assert_eq!(stream.recover(&never).await.unwrap(), Recovered::NeverStarted);
+    assert!(!local.work().join("started").exists());
+
+    // What nobody can know any more is said to be so.
+    let lost = command(4, "sleep 60");
+    let _ = tokio::time::timeout(Duration::from_millis(500), stream.run(&lost)).await;
+    drop(stream);
+    local.start_again().await;
+    let stream = local.stream().await;
+    let error = stream.recover(&lost).await.unwrap_err();
+    assert!(matches!(error, SandboxError::Lost { .. }), "{error}");
+    assert_eq!(ended(stream.recover(&command(1, "echo again")).await.unwrap()), "ended\n");
+}
+
+#[tokio::test]
 async fn a_lower_epoch_can_do_nothing_more() {
     let local = Local::start(&[]).await;
     let mut old = local.greeted(1).await;
-    let _new = local.greeted(2).await;
     let file = local.work().join("never");
-    old.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    let _new = local.greeted(2).await;
+    // Its stream has ended with the hello of the later one; what it sends all the same is not heard.
+    old.try_send(&start(1, &format!("touch {}", file.display()), 1)).await;
     assert!(matches!(old.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     assert_eq!(old.next().await, None);
+    // On a stream of the later one's, an earlier one's frame is refused as well.
+    let mut mixed = local.greeted(2).await;
+    mixed.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    assert!(matches!(mixed.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     let mut raw = local.raw().await;
     raw.send(&hello(&local.session, 1)).await;
     assert!(matches!(raw.next().await, Some(Reply::Error { .. })));
@@ -104,6 +149,37 @@ async fn a_lower_epoch_can_do_nothing_more() {
     new.send(&Request::Query { seq: 1 }).await;
     assert!(matches!(new.next().await, Some(Reply::Refused { state: CommandState::Unknown, .. })));
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_later_controller_ends_the_streams_of_earlier_ones_at_once() {
+    let local = Local::start(&[]).await;
+    let mut old = local.greeted(1).await;
+    old.send(&start(1, "sleep 4570.2", 1)).await;
+    assert_eq!(old.next().await, Some(Reply::Started { seq: 1 }));
+    let mut same = local.greeted(1).await;
+    let mut new = local.greeted(2).await;
+    // Neither of them says anything, and both are told.
+    for earlier in [&mut old, &mut same] {
+        assert!(matches!(earlier.next().await, Some(Reply::Error { reason }) if reason.contains("2 was seen")));
+        assert_eq!(earlier.next().await, None);
+    }
+    // The command goes on, and is the later one's to ask for and to end.
+    new.send(&Request::Query { seq: 1 }).await;
+    assert_eq!(new.next().await, Some(Reply::Started { seq: 1 }));
+    new.send(&Request::Kill { seq: 1, epoch: 2 }).await;
+    assert!(matches!(new.next_but_output().await, Some(Reply::Killing { seq: 1, .. } | Reply::Finished(_))));
+}
+
+#[tokio::test]
+async fn who_made_it_is_the_first_that_it_hears() {
+    let local = Local::start(&["--epoch", "5"]).await;
+    let mut raw = local.raw().await;
+    raw.send(&hello(&local.session, 4)).await;
+    assert!(
+        matches!(raw.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 4 is over: 5 was seen"))
+    );
+    local.greeted(5).await;
 }
 
 #[tokio::test]

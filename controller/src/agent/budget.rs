@@ -1,13 +1,13 @@
 //! What a session may spend, and what of it is left.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Price;
 use crate::money::NanoDollars;
 
 /// Limits of a session. `None` is no limit. Written so into the trail; [`crate::config`] reads them as
 /// people write them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budgets {
     /// Model turns.
@@ -61,6 +61,12 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// The limit whose escalation has this reason.
+    #[must_use]
+    pub fn parse(reason: &str) -> Option<Self> {
+        [Self::Turns, Self::WallTime, Self::Tokens, Self::Cost].into_iter().find(|limit| limit.reason() == reason)
+    }
+
     /// The reason of the escalation.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -27,6 +27,9 @@ pub struct SessionInput {
     pub pricing: Pricing,
     /// What the container's Docker CLI can reach.
     pub docker: DockerAccess,
+    /// The container that is asked for, for a later controller that has to make it again. The loop
+    /// keeps it on record and does not look into it.
+    pub sandbox: Value,
     /// Version of the controller.
     pub operator_version: String,
 }

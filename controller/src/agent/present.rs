@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::entry::{Bytes, CallOutcome, StreamRecord};
 use crate::sandbox::CapturedStream;
 
 /// How much of each stream the model sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// Bytes from the start.
     pub head: usize,

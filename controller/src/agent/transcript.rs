@@ -91,6 +91,12 @@ impl Transcript {
         }
     }
 
+    /// Takes an entry into account that a newer version wrote: only what it says to the model.
+    pub(super) fn take_unknown(&mut self, seq: i64, data: &Value) {
+        self.last_seq = seq;
+        self.take_tell(&data["details"]);
+    }
+
     fn take_turn(&mut self, turn: &TurnEntry) {
         if let Some(message) = self.next_user_message() {
             push(&mut self.messages, message);
@@ -132,7 +138,11 @@ impl Transcript {
             ControlEvent::SandboxLost => self.lost_sandboxes += 1,
             _ => {}
         }
-        if let Some(text) = control.details.get(TELL).and_then(Value::as_str) {
+        self.take_tell(&control.details);
+    }
+
+    fn take_tell(&mut self, details: &Value) {
+        if let Some(text) = details.get(TELL).and_then(Value::as_str) {
             self.added_bytes += len(text.len());
             self.notes.push(text.to_owned());
         }

@@ -180,7 +180,7 @@ fn refuse(error: AuditError) -> Response {
     let status = match &error {
         AuditError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         AuditError::NotFound(_) => StatusCode::NOT_FOUND,
-        AuditError::OutOfSequence { .. } | AuditError::Schema(_) | AuditError::Refused(_) => {
+        AuditError::OutOfSequence { .. } | AuditError::Schema(_) | AuditError::Refused(_) | AuditError::Fenced(_) => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };

@@ -24,6 +24,8 @@ pub enum Fault {
     CommittedButUnanswered,
     /// Nothing is written; [`AuditError::Refused`].
     Refused,
+    /// Nothing is written, because another one leads: [`AuditError::Fenced`].
+    Fenced,
 }
 
 type Rule = Box<dyn FnMut(&EntryBody) -> Option<Fault> + Send>;
@@ -41,6 +43,7 @@ struct Inner {
     entries: BTreeMap<SessionId, Vec<Vec<u8>>>,
     summaries: BTreeMap<(SessionId, i64), String>,
     unavailable: Option<String>,
+    deposed: bool,
     rule: Option<Rule>,
     attempts: usize,
 }
@@ -83,11 +86,17 @@ impl FakeStore {
         let mut inner = self.lock();
         inner.rule = None;
         inner.unavailable = None;
+        inner.deposed = false;
     }
 
     /// Every call is [`AuditError::Unavailable`] until [`FakeStore::heal`].
     pub fn make_unavailable(&self, reason: &str) {
         self.lock().unavailable = Some(reason.to_owned());
+    }
+
+    /// Every write is [`AuditError::Fenced`] until [`FakeStore::heal`], as if another one led.
+    pub fn depose(&self) {
+        self.lock().deposed = true;
     }
 
     /// How often an append was tried.
@@ -135,6 +144,11 @@ impl FakeStore {
             Some(reason) => Err(AuditError::Unavailable { reason: reason.clone() }),
             None => Ok(inner),
         }
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, Inner>, AuditError> {
+        let inner = self.available()?;
+        if inner.deposed { Err(AuditError::Fenced("told that another one leads".into())) } else { Ok(inner) }
     }
 }
 
@@ -194,7 +208,7 @@ impl AuditStore for FakeStore {
     }
 
     async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
-        let mut inner = self.available()?;
+        let mut inner = self.writable()?;
         let known = inner
             .sessions
             .values()
@@ -219,11 +233,12 @@ impl AuditStore for FakeStore {
 
     async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
         let bytes = codec::encode(session, seq, at, body)?;
-        let mut inner = self.available()?;
+        let mut inner = self.writable()?;
         inner.attempts += 1;
         let fault = inner.rule.as_mut().and_then(|rule| rule(body));
         match fault {
             Some(Fault::Unavailable) => return Err(AuditError::Unavailable { reason: "told to fail".into() }),
+            Some(Fault::Fenced) => return Err(AuditError::Fenced("told that another one leads".into())),
             Some(Fault::Refused) => return Err(AuditError::Refused("told to fail".into())),
             Some(Fault::CommittedButUnanswered) => {
                 inner.append(session, seq, bytes)?;
@@ -238,7 +253,7 @@ impl AuditStore for FakeStore {
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
-        let mut inner = self.available()?;
+        let mut inner = self.writable()?;
         let record =
             inner.sessions.get_mut(session).ok_or_else(|| AuditError::NotFound(format!("session {session}")))?;
         record.state = state.clone();
@@ -247,7 +262,7 @@ impl AuditStore for FakeStore {
     }
 
     async fn add_summary(&self, session: &SessionId, seq: i64, text: &str) -> Result<(), AuditError> {
-        let mut inner = self.available()?;
+        let mut inner = self.writable()?;
         if seq < 1 || inner.entries.get(session).map_or(0, |rows| len(rows)) < seq {
             return Err(AuditError::NotFound(format!("entry {seq} of session {session}")));
         }
@@ -258,6 +273,14 @@ impl AuditStore for FakeStore {
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError> {
         let inner = self.available()?;
         inner.read(session, after, limit).into_iter().map(|(bytes, summary)| codec::decode(bytes, summary)).collect()
+    }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod connection;
 mod error;
+mod lease;
 mod read;
 mod rows;
 mod schema;
@@ -22,10 +23,13 @@ use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio::time::timeout_at;
 
+use super::reader::{AuditReader, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
+use crate::leader::Leadership;
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
+pub use lease::Acquired;
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
 
 /// How long one call may take, waiting for a connection included.
@@ -41,6 +45,9 @@ pub struct PostgresStore {
     limit: Duration,
     place: String,
     appended: broadcast::Sender<SessionId>,
+    epoch: Option<i64>,
+    /// Ended when a write of this epoch is refused for ever.
+    leadership: Option<Leadership>,
 }
 
 impl PostgresStore {
@@ -62,7 +69,24 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended })
+        Ok(Self { pool, limit, place, appended, epoch: None, leadership: None })
+    }
+
+    /// The same store, whose writes carry the epoch of this leadership. The first of them that is
+    /// refused because another one leads ends it; so does a schema that was changed under it.
+    #[must_use]
+    pub fn led_by(&self, leadership: &Leadership) -> Self {
+        Self { epoch: Some(leadership.number()), leadership: Some(leadership.clone()), ..self.clone() }
+    }
+
+    /// The same store, whose writes carry this epoch of the lease. One without an epoch only reads.
+    #[must_use]
+    pub fn fenced(&self, epoch: i64) -> Self {
+        Self { epoch: Some(epoch), leadership: None, ..self.clone() }
+    }
+
+    fn epoch(&self) -> Result<i64, AuditError> {
+        self.epoch.ok_or_else(|| AuditError::Fenced("this store has no epoch of the lease: it only reads".into()))
     }
 
     /// Where the database is, for messages: host, port and name, no password.
@@ -122,9 +146,10 @@ impl AuditStore for PostgresStore {
     }
 
     async fn begin_session(&self, new: &NewSession) -> Result<SessionRecord, AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+        let query = sqlx::query("SELECT begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
             .bind(new.id.as_str())
             .bind(without_nul(&new.incident_uid))
             .bind(without_nul(&new.incident_namespace))
@@ -135,6 +160,7 @@ impl AuditStore for PostgresStore {
             .bind(without_nul(&new.title))
             .bind(without_nul(&new.severity))
             .bind(time(new.started_at))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
@@ -155,15 +181,17 @@ impl AuditStore for PostgresStore {
     }
 
     async fn append(&self, session: &SessionId, seq: i64, at: Timestamp, body: &EntryBody) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let bytes = codec::encode(session, seq, at, body)?;
         let mut connection = self.connection().await?;
         let until = connection.until;
         // `execute` returns after ReadyForQuery, that is after the commit: an error at the commit
         // itself arrives here too.
-        let query = sqlx::query("SELECT append_entry($1, $2, $3)")
+        let query = sqlx::query("SELECT append_entry($1, $2, $3, $4)")
             .bind(session.as_str())
             .bind(seq)
             .bind(bytes)
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Appending(session, seq))?;
@@ -173,9 +201,10 @@ impl AuditStore for PostgresStore {
     }
 
     async fn update_session(&self, session: &SessionId, state: &SessionState) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+        let query = sqlx::query("SELECT update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
             .bind(session.as_str())
             .bind(without_nul(&state.phase))
             .bind(state.turns)
@@ -187,6 +216,7 @@ impl AuditStore for PostgresStore {
             .bind(state.summary.as_deref().map(without_nul))
             .bind(state.reason.as_deref().map(without_nul))
             .bind(state.ended_at.map(time))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
@@ -194,12 +224,14 @@ impl AuditStore for PostgresStore {
     }
 
     async fn add_summary(&self, session: &SessionId, seq: i64, text: &str) -> Result<(), AuditError> {
+        let epoch = self.epoch()?;
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query = sqlx::query("SELECT add_summary($1, $2, $3)")
+        let query = sqlx::query("SELECT add_summary($1, $2, $3, $4)")
             .bind(session.as_str())
             .bind(seq)
             .bind(without_nul(text))
+            .bind(epoch)
             .execute(&mut *connection);
         let answer = timeout_at(until, query).await;
         connection.settle(answer, Doing::Asking)?;
@@ -213,5 +245,13 @@ impl AuditStore for PostgresStore {
         let answer = timeout_at(until, query).await;
         let rows = connection.settle(answer, Doing::Asking)?;
         rows.into_iter().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
     }
 }

@@ -27,6 +27,9 @@ use super::postgres::{Roles, migrate};
 
 const PASSWORD: &str = "for-tests-only";
 
+/// The lease's epoch in a test's database: its first, held by nobody in particular for ever.
+pub const EPOCH: i64 = 1;
+
 /// A Postgres server of this process.
 pub struct TestServer {
     directory: PathBuf,
@@ -131,11 +134,21 @@ impl TestServer {
         assert!(self.try_to_start(), "Postgres did not start again: {}", self.log());
     }
 
-    /// A migrated database.
+    /// A migrated database, whose lease is taken, so that [`TestDatabase::store`] can write.
     ///
     /// # Panics
     /// When it cannot be made.
     pub async fn database(&self) -> TestDatabase {
+        let database = self.unled_database().await;
+        database.as_owner("SELECT acquire_lease('a test', interval '1 year')").await;
+        database
+    }
+
+    /// A migrated database, whose lease was never taken: nobody can write.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn unled_database(&self) -> TestDatabase {
         let database = self.empty_database().await;
         let wait = Duration::from_secs(10);
         migrate(&database.owner_url, &database.roles, wait, |_| {}).await.expect("migrations");
@@ -202,13 +215,13 @@ impl Drop for TestServer {
 }
 
 impl TestDatabase {
-    /// The store, as the controller has it.
+    /// The store, as the leading controller has it.
     ///
     /// # Panics
     /// Never: the URL is well-formed.
     #[must_use]
     pub fn store(&self) -> PostgresStore {
-        PostgresStore::connect(&self.url).expect("the URL of a test's database")
+        PostgresStore::connect(&self.url).expect("the URL of a test's database").fenced(EPOCH)
     }
 
     /// Runs statements as the database's owner.

@@ -2,6 +2,7 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
+//! * `standing`: what stands for a session already, and whose it is;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
@@ -21,9 +22,10 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, HostAccess, Ledger, Leftover, Sandbox, SandboxError, SandboxPlan, SandboxProvider,
-    SandboxRequest,
+    Command, CommandResult, HostAccess, Ledger, Leftover, Recovered, Sandbox, SandboxError, SandboxPlan,
+    SandboxProvider, SandboxRequest,
 };
+use crate::leader::Leadership;
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
@@ -35,6 +37,7 @@ mod gateway;
 mod host_access;
 pub mod names;
 mod networks;
+mod standing;
 mod walls;
 
 /// Where the agent's image and our own have this binary.
@@ -75,6 +78,12 @@ impl DockerProvider {
     #[must_use]
     pub fn with_epoch(self, epoch: u64) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// Speaks with the epoch of this leadership, and with nobody once it is over.
+    #[must_use]
+    pub fn led_by(self, leadership: &Leadership) -> Self {
+        Self { epoch: leadership.epoch(), engine: self.engine.led_by(leadership), ..self }
     }
 
     /// Makes gateways and walls from this image, which must be our own.
@@ -128,50 +137,13 @@ impl DockerProvider {
         }
     }
 
-    /// The container of this session that can be gone on with, if there is one.
-    async fn standing(&self, name: &str) -> Result<Option<String>, SandboxError> {
-        let found = match self.inspect(name).await {
-            Err(CallError::NotFound(_)) => return Ok(None),
-            found => found?,
-        };
-        let id = found.id.clone().unwrap_or_else(|| name.to_owned());
-        if !self.is_ours(&found) {
-            return Err(SandboxError::Refused(format!("the container {name} belongs to another installation")));
-        }
-        match self.engine.look(&id).await {
-            Condition::Running => Ok(Some(id)),
-            Condition::Paused => {
-                // Whoever paused it may have been about to set its walls.
-                self.enclose(&id).await?;
-                self.engine
-                    .call(QUICK, |docker| {
-                        let id = &id;
-                        async move { docker.unpause_container(id).await }
-                    })
-                    .await?;
-                Ok(Some(id))
-            }
-            // Never started, or dead: what is in it is not to be trusted with a second life.
-            Condition::Gone(_) => {
-                self.remove_container(&id).await?;
-                Ok(None)
-            }
-            Condition::Unknown(reason) => Err(SandboxError::EngineUnavailable { reason }),
-        }
-    }
-
-    fn is_ours(&self, container: &ContainerInspectResponse) -> bool {
-        let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
-        labels.and_then(|labels| labels.get(names::INSTALLATION)) == Some(&self.installation)
-    }
-
     /// Makes the agent's container, on all of the networks before its first moment, and its walls before its first
     /// command: nothing is asked of the supervisor before they stand. A container that died says so on its stream.
     async fn begin(&self, plan: &SandboxPlan, name: &str) -> Result<Stream, SandboxError> {
         let request = &plan.request;
-        let body = body::container(plan, &self.installation, &self.operator);
+        let body = body::container(plan, &self.installation, &self.operator, self.epoch);
         let labels = body.labels.clone().unwrap_or_default();
-        let id = self.make(body, Some(name)).await?;
+        let id = self.make(body, name).await?;
         let running = async {
             for network in plan.networks.get(1..).unwrap_or_default() {
                 self.join(network, &id).await?;
@@ -196,9 +168,9 @@ impl DockerProvider {
     }
 
     /// Makes a container, which does not run yet.
-    async fn make(&self, body: ContainerCreateBody, name: Option<&str>) -> Result<String, SandboxError> {
+    async fn make(&self, body: ContainerCreateBody, name: &str) -> Result<String, SandboxError> {
         let image = body.image.clone().unwrap_or_default();
-        let options = CreateContainerOptions { name: name.map(str::to_owned), ..CreateContainerOptions::default() };
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
         let made =
             self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await;
         match made {
@@ -294,8 +266,12 @@ impl SandboxProvider for DockerProvider {
 
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
-        let name = names::container(session);
-        let found = self.standing(&name).await?;
+        let found = self.standing(session, names::Role::Agent).await?;
+        let is_kept = found.is_some();
+        let (name, found) = match found {
+            Some(found) => (found.name, Some(found.id)),
+            None => (names::container(session, names::Role::Agent, self.epoch), None),
+        };
         let made = async {
             let Some(id) = found else { return self.begin(plan, &name).await };
             let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
@@ -307,7 +283,9 @@ impl SandboxProvider for DockerProvider {
         // while all is removed would stay.
         let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
         match stream.and_then(|stream| Ok((stream, changes?))) {
-            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes })),
+            Ok((stream, changes)) => {
+                Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes, is_kept }))
+            }
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -327,6 +305,7 @@ impl SandboxProvider for DockerProvider {
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
         let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
         let containers = self.containers(&labels, true).await?;
+        self.none_is_later(&containers)?;
         let ids = containers.iter().filter_map(|container| container.id.as_deref());
         try_join_all(ids.map(|id| self.remove_container(id))).await?;
         // Only now: a volume that is in use stays.
@@ -363,8 +342,11 @@ impl SandboxProvider for DockerProvider {
 /// A container with a supervisor in it.
 struct DockerSandbox {
     name: String,
+    /// Asked whether it is open to us: frames are refused only once a later leader has said hello.
+    engine: Engine,
     stream: Stream,
     changes: Changes,
+    is_kept: bool,
 }
 
 #[async_trait]
@@ -374,14 +356,27 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        self.engine.leading()?;
         self.stream.run(command).await
     }
 
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.engine.leading()?;
+        self.stream.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.engine.leading()?;
         self.stream.kill(seq).await
     }
 
     async fn close(&self) {
-        self.changes.close().await;
+        if self.engine.leading().is_ok() {
+            self.changes.close().await;
+        }
     }
 }

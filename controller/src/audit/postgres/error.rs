@@ -11,6 +11,9 @@ const OUT_OF_SEQUENCE: &str = "OP001";
 /// Raised by the functions: no such session or entry.
 const NOT_FOUND: &str = "OP002";
 
+/// Raised by `fence`: the writer does not lead.
+const FENCED: &str = "OP005";
+
 /// What was being done, so that an error can name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
@@ -45,6 +48,7 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
         (OUT_OF_SEQUENCE, Doing::Appending(session, seq)) => {
             AuditError::OutOfSequence { session: session.clone(), seq, found: message.to_owned() }
         }
+        (FENCED, _) => AuditError::Fenced(message.to_owned()),
         (NOT_FOUND, _) => AuditError::NotFound(message.to_owned()),
         ("42P01" | "42883" | "42703" | "3F000", _) => AuditError::Schema(format!(
             "the audit store has no schema that this version knows ({message}): run `operator migrate`"

@@ -21,13 +21,15 @@ BEGIN
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I, %I', current_database(), v_controller, v_reader);
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', v_controller, v_reader);
-    EXECUTE format('GRANT SELECT ON installation, sessions, entries, summaries, _sqlx_migrations TO %I, %I',
+    EXECUTE format('GRANT SELECT ON installation, lease, sessions, entries, summaries, _sqlx_migrations TO %I, %I',
                    v_controller, v_reader);
     EXECUTE format('GRANT EXECUTE ON FUNCTION
-            append_entry(text, bigint, bytea),
-            add_summary(text, bigint, text),
-            begin_session(text, text, text, text, bigint, text, text, text, text, timestamptz),
-            update_session(text, text, bigint, bigint, bigint, bigint, bigint, text, text, text, timestamptz)
+            acquire_lease(text, interval), renew_lease(text, bigint, interval), release_lease(text, bigint),
+            cut_stuck_writers(interval),
+            append_entry(text, bigint, bytea, bigint),
+            add_summary(text, bigint, text, bigint),
+            begin_session(text, text, text, text, bigint, text, text, text, text, timestamptz, bigint),
+            update_session(text, text, bigint, bigint, bigint, bigint, bigint, text, text, text, timestamptz, bigint)
         TO %I', v_controller);
 END
 $$;

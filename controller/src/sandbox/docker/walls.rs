@@ -56,8 +56,10 @@ impl DockerProvider {
     /// Makes what sets the walls of this container, which has these labels and need not run yet.
     pub(super) async fn helper(&self, agent: &str, labels: &HashMap<String, String>) -> Result<Helper, SandboxError> {
         let mut labels = labels.clone();
+        let name = names::wall(labels.get(names::SESSION).map_or("unknown", String::as_str), self.epoch);
         // Cleanup finds it; nobody takes it for an agent that stands beside the project.
         labels.retain(|name, _| [names::INSTALLATION, names::SESSION, names::SUBJECT].contains(&name.as_str()));
+        labels.insert(names::EPOCH.into(), self.epoch.to_string());
         let body = ContainerCreateBody {
             user: Some("0:0".into()),
             image: Some(self.operator_image.clone()),
@@ -80,7 +82,7 @@ impl DockerProvider {
             }),
             ..ContainerCreateBody::default()
         };
-        let id = self.make(body, None).await?;
+        let id = self.make(body, &name).await?;
         let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true);
         let attach = self.engine.call(QUICK, |docker| {
             let id = &id;
