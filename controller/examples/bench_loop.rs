@@ -171,7 +171,7 @@ impl Rig {
         };
         let mut source = Source { provider: self.provider.clone(), request, spent: spent.clone(), standing: None };
         if standing {
-            source.standing = Some(source.open(0).await?);
+            source.standing = Some(source.open(Wanted::Standing).await?);
         }
         let (progress, seen) = watch::channel(Progress::default());
         let deps = AgentDeps {

@@ -20,6 +20,7 @@ use controller::config::Config;
 use controller::context::Context;
 use controller::events::Events;
 use controller::incident::validate::{Accepted, Defaults};
+use controller::leader::Leadership;
 use controller::metrics::Metrics;
 use controller::model::fake::{FakeModel, Step, says};
 use controller::sandbox::fake::{FakeCall, FakeProvider};
@@ -75,6 +76,7 @@ impl World {
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
         let context = Context {
+            leadership: Leadership::for_ever(1),
             installation: "test".into(),
             defaults: Defaults { model: "offline-test".into(), image: "agent:dev".into(), config: Config::default() },
             incidents: scopes.incidents(),
@@ -85,8 +87,8 @@ impl World {
             sandboxes: Arc::new(self.provider.clone()),
             model: Arc::new(DyingModel { inner, fuse: self.fuse.clone() }),
             summary_model: None,
-            status: StatusWriter::new(client.clone()),
-            events: Events::new(client.clone(), None),
+            status: StatusWriter::new(client.clone(), Leadership::for_ever(1)),
+            events: Events::new(client.clone(), None, Leadership::for_ever(1)),
             metrics: Arc::new(Metrics::default()),
             client,
         };
