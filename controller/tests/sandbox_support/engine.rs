@@ -128,10 +128,21 @@ impl Project {
         }
     }
 
-    /// Ids of containers and names of volumes of the installation.
+    /// Ids of containers and names of volumes of the installation, once what set walls is cleared away: the engine
+    /// does that by itself.
     pub fn standing(&self) -> Vec<String> {
         let filter = format!("label=operator.dev/installation={}", self.installation);
-        let containers = docker(&["ps", "-aq", "--filter", &filter]);
+        let list = |filters: &[&str]| {
+            let filters = filters.iter().flat_map(|filter| ["--filter", filter]);
+            docker(&["ps", "-aq"].into_iter().chain(filters).collect::<Vec<_>>())
+        };
+        for _ in 0..300 {
+            if list(&[&filter]) == list(&[&filter, "label=operator.dev/role"]) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let containers = list(&[&filter]);
         let volumes = docker(&["volume", "ls", "-q", "--filter", &filter]);
         containers.lines().chain(volumes.lines()).map(str::to_owned).collect()
     }
