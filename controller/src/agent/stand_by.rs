@@ -29,7 +29,8 @@ impl Session {
         if !begins || (halt.is_none() && !self.state.is_halted()) {
             return Ok(false);
         }
-        let sentence = halt.as_ref().map_or_else(|| "the installation was halted".to_owned(), |halt| halt.sentence());
+        let sentence =
+            halt.as_ref().map_or_else(|| "the installation was halted".to_owned(), crate::halt::Halt::sentence);
         self.progress.send_modify(|progress| progress.halted = Some(sentence.clone()));
         let waited = self.wait_for_release(&sentence, json!(halt)).await;
         self.progress.send_modify(|progress| progress.halted = None);

@@ -83,9 +83,10 @@ fn say(said: &watch::Sender<Option<Halt>>, halt: Option<Halt>) {
         if *before == halt {
             return false;
         }
-        match &halt {
-            Some(halt) => tracing::warn!(by = halt.by, reason = halt.reason, "the installation is halted"),
-            None => tracing::info!("the installation is not halted any more"),
+        if let Some(halt) = &halt {
+            tracing::warn!(by = halt.by, reason = halt.reason, "the installation is halted");
+        } else {
+            tracing::info!("the installation is not halted any more");
         }
         *before = halt;
         true

@@ -82,7 +82,7 @@ pub fn leaving(
         let limit = limits.get(&subject).copied().and_then(|limit| usize::try_from(limit).ok());
         let Some(limit) = limit.or(config.history_limit) else { continue };
         let surplus = finished.len().saturating_sub(limit);
-        finished.sort_by(|a, b| (a.0, a.1.uid()).cmp(&(b.0, b.1.uid())));
+        finished.sort_by_key(|one| (one.0, one.1.uid()));
         gone.extend(finished.into_iter().take(surplus).map(|(_, incident)| (incident.clone(), Why::History(limit))));
     }
     gone

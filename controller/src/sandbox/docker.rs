@@ -274,7 +274,7 @@ impl SandboxProvider for DockerProvider {
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
         let made = async {
-            let Some(id) = found else { return self.begin(plan, &name).await };
+            let Some(id) = found else { return Box::pin(self.begin(plan, &name)).await };
             let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
             let stream = stream?;
             walls?;

@@ -40,11 +40,13 @@ impl DockerProvider {
         let found = self.inspect(agent).await?;
         let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
         let label = |name| labels.get(name).map(String::as_str).unwrap_or_default();
-        let (helper, networks) = tokio::join!(self.helper(agent, &labels), self.network_details(label(names::PROJECT)));
+        // In a box each: this is awaited deep inside of other futures.
+        let helper = Box::pin(self.helper(agent, &labels));
+        let (helper, networks) = tokio::join!(helper, self.network_details(label(names::PROJECT)));
         let egress: Vec<IpNet> = label(names::EGRESS).split(',').filter_map(|net| net.parse().ok()).collect();
         // Both to their ends, and a helper that is not needed goes at once.
         match (helper, networks) {
-            (Ok(helper), Ok(networks)) => self.set(helper, &rules(&networks, &found, &egress)).await,
+            (Ok(helper), Ok(networks)) => Box::pin(self.set(helper, &rules(&networks, &found, &egress))).await,
             (Ok(helper), Err(error)) => {
                 self.remove_container(&helper.id).await?;
                 Err(error)
