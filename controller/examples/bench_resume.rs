@@ -94,6 +94,7 @@ async fn play(store: &FakeStore, session: &SessionId) -> Result<(), Box<dyn Erro
         summariser: None,
         sandbox: Arc::new(Source(FakeProvider::new(|_| CommandResult::exited(0, &"1234567 ".repeat(OUTPUT / 8), "")))),
         progress,
+        orders: controller::agent::orders::none(),
     };
     let budgets = Budgets { turns: 10_000, tokens: None, cost: None, ..Budgets::default() };
     agent::run(deps, input(session, budgets), CancellationToken::new()).await;
@@ -112,7 +113,9 @@ fn input(session: &SessionId, budgets: Budgets) -> SessionInput {
             severity: "info".into(),
             evidence: Value::Null,
             attempt: 1,
+            notes: Vec::new(),
         },
+        earlier: None,
         subject: SubjectBrief {
             name: "bench".into(),
             description: None,

@@ -146,7 +146,11 @@ mod tests {
             severity: "error".into(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
         };
-        SessionRecord { new, state: SessionState { phase: "Running".into(), ..SessionState::default() }, last_hash: None }
+        SessionRecord {
+            new,
+            state: SessionState { phase: "Running".into(), ..SessionState::default() },
+            last_hash: None,
+        }
     }
 
     fn incident(attempt: i64, status: &str) -> Incident {

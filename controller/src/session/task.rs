@@ -338,8 +338,13 @@ impl<'a> Bench<'a> {
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
         let Self { context, record, seat, progress, .. } = &self;
-        let mirror =
-            tokio::spawn(mirror((*context).clone(), (*record).clone(), progress.subscribe(), self.recorder.head(), seat.view.clone()));
+        let mirror = tokio::spawn(mirror(
+            (*context).clone(),
+            (*record).clone(),
+            progress.subscribe(),
+            self.recorder.head(),
+            seat.view.clone(),
+        ));
         // A task that is dropped (shutdown) must not leave its mirror behind.
         let mirror = AbortOnDropHandle::new(mirror);
         // Whatever the loop waits for when it is cancelled, its container ends; with the session this ends, too.
