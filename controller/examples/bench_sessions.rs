@@ -183,6 +183,7 @@ impl Bench {
             summariser: None,
             sandbox: Arc::new(Source { provider: self.provider.clone(), request }),
             progress,
+            orders: agent::orders::none(),
         };
         let end = agent::run(deps, input(&id, number), CancellationToken::new()).await;
         let commands = seen.borrow().commands;
@@ -234,7 +235,9 @@ fn input(id: &SessionId, number: usize) -> SessionInput {
             severity: "info".into(),
             evidence: Value::Null,
             attempt: 1,
+            notes: Vec::new(),
         },
+        earlier: None,
         subject: SubjectBrief {
             name: "bench".into(),
             description: None,
@@ -246,6 +249,7 @@ fn input(id: &SessionId, number: usize) -> SessionInput {
         budgets: Budgets::default(),
         pricing: Pricing { known: true, price: Price::FREE },
         docker: DockerAccess::None,
+        sandbox: Value::Null,
         operator_version: env!("CARGO_PKG_VERSION").into(),
     }
 }

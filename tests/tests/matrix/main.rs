@@ -20,7 +20,7 @@ use lane::Lane;
 use table::{Outcome, Played, Table};
 
 /// How many rows are played at once, each lane on a stage of its own.
-const LANES: usize = 3;
+const LANES: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn nothing_is_lost_and_nothing_happens_twice() {
