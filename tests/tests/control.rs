@@ -83,7 +83,8 @@ async fn a_cancelled_session_leaves_nothing_and_names_what_it_cannot_end() {
 
     // The next attempt is told of this one.
     namespace.patch("leaver", json!({"attempt": 2})).await;
-    let again = namespace.wait("leaver", "running again", LATER, |i| phase(i) == "Running" && session(i) != "").await;
+    let again =
+        namespace.wait("leaver", "running again", LATER, |i| phase(i) == "Running" && !session(i).is_empty()).await;
     wait_until("its first entry stands", SOON, || async { !entries(&session(&again)).is_empty() }).await;
     let told = entries(&session(&again))[0]["data"]["user"].as_str().unwrap().to_owned();
     assert!(told.contains("Attempt 1,") && told.contains("docker exec") && told.contains("no instruction"), "{told}");
@@ -127,7 +128,7 @@ async fn a_finished_incident_leaves_by_its_age_and_its_trail_stays() {
     namespace.subject("limiter", "ratelimiter").await;
     let spec = json!({"agent": {"model": "offline-sleeper"}, "ttlAfterFinished": "1s"});
     namespace.incident("short", "limiter", spec).await;
-    let running = namespace.wait("short", "running", LATER, |i| phase(i) == "Running" && session(i) != "").await;
+    let running = namespace.wait("short", "running", LATER, |i| phase(i) == "Running" && !session(i).is_empty()).await;
     namespace.patch("short", json!({"cancel": 1})).await;
     let api: Api<Incident> = namespace.api();
     wait_until("the Incident is gone", LATER, || async { api.get_opt("short").await.unwrap().is_none() }).await;

@@ -48,9 +48,11 @@ pub enum Side {
 
 type Matches = Box<dyn Fn(&Call) -> bool + Send>;
 
+type Rule = (Matches, Side, Arc<Hold>);
+
 /// What is to be held. Clones share it.
 #[derive(Clone, Default)]
-pub struct Rules(Arc<Mutex<Vec<(Matches, Side, Arc<Hold>)>>>);
+pub struct Rules(Arc<Mutex<Vec<Rule>>>);
 
 impl Rules {
     /// Holds the first call that matches, once.
@@ -120,8 +122,8 @@ impl Inspect for Out {
         match bytes[0] {
             b'P' => self.parse(message),
             b'B' if !std::mem::take(&mut self.cleared) => {
-                let held = self.bind(message).and_then(|call| self.rules.take(&call));
-                match held {
+                let rule = self.bind(message).and_then(|call| self.rules.take(&call));
+                match rule {
                     Some((Side::Before, hold)) => {
                         self.cleared = true;
                         return Look { pass: 0, hold: Some(hold) };
@@ -213,6 +215,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// A parameter: `None` inside is NULL.
+    #[allow(clippy::option_option)] // outside: whether the message goes so far
     fn value(&mut self) -> Option<Option<Vec<u8>>> {
         let length = i32::from_be_bytes(self.take(4)?.try_into().ok()?);
         match usize::try_from(length) {
