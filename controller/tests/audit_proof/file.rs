@@ -59,9 +59,8 @@ async fn what_was_changed_in_a_file_is_named() {
         "{found:#?}"
     );
 
-    let without = |words: &str| -> String {
-        whole.lines().filter(|line| !line.contains(words)).map(|line| format!("{line}\n")).collect()
-    };
+    let without =
+        |words: &str| -> String { whole.split_inclusive('\n').filter(|line| !line.contains(words)).collect() };
     let found = faults_of(without("one 3")).await;
     assert!(found[0].contains("entry 4: number 3 is missing before it"), "{found:#?}");
     assert!(found.last().unwrap().contains("the export says that it has"), "{found:#?}");
