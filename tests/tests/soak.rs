@@ -143,12 +143,12 @@ impl<'a> Pair<'a> {
                 tokio::time::sleep(away).await;
                 self.controllers[index].go_on();
             }
-            self.raise().await;
+            self.raise();
         }
     }
 
     /// A controller that ended by itself, because it does not lead any more, is started again, as its pod would be.
-    async fn raise(&mut self) {
+    fn raise(&mut self) {
         for (controller, name) in self.controllers.iter_mut().zip(["left", "right"]) {
             if !controller.lives() {
                 *controller = self.stage.controller(name);
@@ -157,7 +157,7 @@ impl<'a> Pair<'a> {
     }
 
     async fn calm(&mut self) {
-        self.raise().await;
+        self.raise();
         for controller in &mut self.controllers {
             controller.ready().await.unwrap();
         }
