@@ -58,13 +58,15 @@ async fn fifty_incidents_under_two_controllers_that_die_at_random() {
         ((), ()) = async { tokio::join!(apply, pair.disturb(Duration::from_secs(seconds))) } => {}
         () = watch => {}
     }
-    pair.calm().await;
     println!("soak: {} faults; from here on nobody is disturbed", pair.faults);
-    wait_until("every session has ended", CALM, || async {
+    let ended = wait_until("every session has ended", CALM, || async {
         let all = stage.namespace.api::<Incident>().list(&ListParams::default()).await.unwrap();
         all.items.len() == incidents && all.iter().all(|incident| condition(incident, "Finished").0 == "True")
-    })
-    .await;
+    });
+    tokio::select! {
+        () = ended => {}
+        () = pair.tend() => {}
+    }
     println!("soak: {}", phases(&stage).await);
 
     let (mut wrong, mut outcomes, mut resumed) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
@@ -143,12 +145,12 @@ impl<'a> Pair<'a> {
                 tokio::time::sleep(away).await;
                 self.controllers[index].go_on();
             }
-            self.raise().await;
+            self.raise();
         }
     }
 
     /// A controller that ended by itself, because it does not lead any more, is started again, as its pod would be.
-    async fn raise(&mut self) {
+    fn raise(&mut self) {
         for (controller, name) in self.controllers.iter_mut().zip(["left", "right"]) {
             if !controller.lives() {
                 *controller = self.stage.controller(name);
@@ -156,10 +158,11 @@ impl<'a> Pair<'a> {
         }
     }
 
-    async fn calm(&mut self) {
-        self.raise().await;
-        for controller in &mut self.controllers {
-            controller.ready().await.unwrap();
+    /// For ever: whoever ends is started again.
+    async fn tend(&mut self) {
+        loop {
+            self.raise();
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
