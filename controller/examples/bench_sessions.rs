@@ -165,7 +165,14 @@ struct Bench {
 impl Bench {
     async fn session(&self, number: usize) -> Outcome<()> {
         let id = SessionId::new(jiff::Timestamp::now());
-        let record = self.store.begin_session(&new_session(&id, number)).await?;
+        let new = new_session(&id, number);
+        // As the controller does it: a store that is too busy is asked again.
+        let record = loop {
+            match self.store.begin_session(&new).await {
+                Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(2)).await,
+                other => break other?,
+            }
+        };
         let request = SandboxRequest {
             session: id.clone(),
             subject: "bench/bench".into(),

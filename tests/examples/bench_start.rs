@@ -4,6 +4,7 @@
 // A measurement: whatever fails ends it with a sentence.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crds::Incident;
@@ -26,9 +27,12 @@ async fn main() {
     let begun = Instant::now();
     each(0..finished, |number| make(&stage, number)).await;
     eprintln!("{finished} finished Incidents made in {:.0} s", begun.elapsed().as_secs_f64());
+    // All of them stay, also beside the controller.
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "incidents: {historyLimit: null}\n").unwrap();
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
-        rounds.push(start(&stage, round).await);
+        rounds.push(start(&stage, round, config.path()).await);
     }
     rounds.sort_by_key(|round| round["ready_ms"].as_u64());
     let mut figures = rounds.swap_remove(ROUNDS / 2);
@@ -64,10 +68,10 @@ async fn make(stage: &Stage, number: usize) {
 }
 
 /// Starts a controller, and waits for what is measured.
-async fn start(stage: &Stage, round: usize) -> Value {
+async fn start(stage: &Stage, round: usize, config: &Path) -> Value {
     stage.let_lease_run_out().await;
     let begun = Instant::now();
-    let mut controller = stage.controller(&format!("controller-{round}"));
+    let mut controller = stage.controller_with(&format!("controller-{round}"), &[("OPERATOR_CONFIG", config.to_str().unwrap())]);
     controller.ready().await.unwrap();
     let ready = begun.elapsed();
     // One that nobody knows yet: it is rejected, which takes the whole way of a reconcile and no session.

@@ -58,13 +58,15 @@ async fn fifty_incidents_under_two_controllers_that_die_at_random() {
         ((), ()) = async { tokio::join!(apply, pair.disturb(Duration::from_secs(seconds))) } => {}
         () = watch => {}
     }
-    pair.calm().await;
     println!("soak: {} faults; from here on nobody is disturbed", pair.faults);
-    wait_until("every session has ended", CALM, || async {
+    let ended = wait_until("every session has ended", CALM, || async {
         let all = stage.namespace.api::<Incident>().list(&ListParams::default()).await.unwrap();
         all.items.len() == incidents && all.iter().all(|incident| condition(incident, "Finished").0 == "True")
-    })
-    .await;
+    });
+    tokio::select! {
+        () = ended => {}
+        () = pair.tend() => {}
+    }
     println!("soak: {}", phases(&stage).await);
 
     let (mut wrong, mut outcomes, mut resumed) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
@@ -156,10 +158,11 @@ impl<'a> Pair<'a> {
         }
     }
 
-    async fn calm(&mut self) {
-        self.raise();
-        for controller in &mut self.controllers {
-            controller.ready().await.unwrap();
+    /// For ever: whoever ends is started again.
+    async fn tend(&mut self) {
+        loop {
+            self.raise();
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
