@@ -71,7 +71,8 @@ async fn make(stage: &Stage, number: usize) {
 async fn start(stage: &Stage, round: usize, config: &Path) -> Value {
     stage.let_lease_run_out().await;
     let begun = Instant::now();
-    let mut controller = stage.controller_with(&format!("controller-{round}"), &[("OPERATOR_CONFIG", config.to_str().unwrap())]);
+    let mut controller =
+        stage.controller_with(&format!("controller-{round}"), &[("OPERATOR_CONFIG", config.to_str().unwrap())]);
     controller.ready().await.unwrap();
     let ready = begun.elapsed();
     // One that nobody knows yet: it is rejected, which takes the whole way of a reconcile and no session.

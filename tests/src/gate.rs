@@ -239,9 +239,8 @@ async fn pump(mut from: Reader, mut to: Writer, mut inspect: Box<dyn Inspect>) -
             waiting.drain(..look.pass);
             match look.hold {
                 Some(hold) if !hold.hold().await => return Err(io::Error::other("thrown away")),
-                Some(_) => {}
                 None if look.pass == 0 => break,
-                None => {}
+                Some(_) | None => {}
             }
         }
         let read = from.read(&mut chunk).await?;

@@ -227,14 +227,15 @@ async fn way_to_cluster(directory: &std::path::Path) -> (Gate, PathBuf) {
 
 /// Reads from this process until it is gone, by whatever death, then kills what still runs and removes what was made.
 fn start_cleaner(directory: &std::path::Path, installation: &str, name: &str) -> Child {
-    let script = r##"trap '' INT TERM HUP; cat >/dev/null
+    let script = r#"trap '' INT TERM HUP; cat >/dev/null
         for file in "$1"/*.pid; do [ ! -e "$file" ] || kill -9 "$(cat "$file")" 2>/dev/null; done
         for label in "operator.dev/installation=$2" "operator.dev/stage=$3"; do
           docker ps -aq --filter "label=$label" | xargs -r docker rm -fv
           docker volume ls -q --filter "label=$label" | xargs -r docker volume rm -f
           docker network ls -q --filter "label=$label" | xargs -r docker network rm
         done
-        rm -rf "$1""##;
+        rm -rf "$1"
+        "#;
     let mut cleaner = Command::new("/bin/sh");
     cleaner.args(["-c", script, "cleaner"]).arg(directory).args([installation, name]).current_dir("/");
     cleaner.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);

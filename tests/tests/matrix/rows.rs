@@ -209,10 +209,16 @@ pub(crate) fn all() -> Vec<Row> {
 /// What a fault at a place may cost; nothing else may.
 fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
     match (place, fault) {
-        // On record, and the supervisor never heard of it: it is not run from a row.
-        ("`tool_call`, after commit" | "command sent, not there", _) => vec![("c1", "not_started")],
-        ("`control` started, before commit" | "`control` started, after commit", _) => vec![("c1", "not_started")],
-        ("container asked for, not made" | "container made, not started", _) => vec![("c1", "not_started")],
+        // On record, and the supervisor never heard of it (or there was none yet): it is not run from a row.
+        (
+            "`tool_call`, after commit"
+            | "command sent, not there"
+            | "`control` started, before commit"
+            | "`control` started, after commit"
+            | "container asked for, not made"
+            | "container made, not started",
+            _,
+        ) => vec![("c1", "not_started")],
         // What ran in a container that is gone cannot be had.
         (_, Fault::AgentRemoved | Fault::KillAndRemove) => vec![("c2", "unknown")],
         // A gateway that is gone stays gone: the agent's Docker CLI says so, and the rest of the session has none.
