@@ -163,12 +163,14 @@ pub async fn all_entries(reader: &dyn AuditReader, id: &SessionId) -> Result<Vec
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
+    use crate::audit::entry::NoteEntry;
     use crate::audit::testing::story;
 
     #[test]
     fn every_kind_is_read_as_it_was_written() {
         let mut bodies: Vec<EntryBody> = story::bodies().into_iter().map(|(_, body)| body).collect();
-        bodies.extend([EntryBody::Verification(Value::from(1)), EntryBody::Note(Value::from("n"))]);
+        let note = NoteEntry { number: 1, author: Some("jane".into()), text: "n".into(), at: None };
+        bodies.extend([EntryBody::Verification(Value::from(1)), EntryBody::Note(note)]);
         for body in bodies {
             let mut written = serde_json::to_value(&body).unwrap();
             let (kind, data) = (body.kind().as_str().to_owned(), written["data"].take());

@@ -188,7 +188,9 @@ mod tests {
         let recorder = Arc::new(recorder);
         let earlier = recorder.record(EntryBody::Change(ChangeEntry::Begun(change()))).await.unwrap();
         let open = BTreeMap::from([(earlier, None)]);
-        let ledger = SessionLedger::new(recorder, watch::Sender::new(Progress::default()), open);
+        let gate = Gate { cancel: CancellationToken::new(), halt: watch::channel(None).1 };
+        let progress = watch::Sender::new(Progress::default());
+        let ledger = SessionLedger::new(recorder, progress, gate, open, Changes::default());
 
         let begun = ledger.begin(&change()).await.unwrap();
         assert_eq!(ledger.left_open(), [(earlier, None), (begun, None)]);

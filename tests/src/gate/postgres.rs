@@ -46,7 +46,7 @@ pub enum Side {
     After,
 }
 
-type Matches = Box<dyn Fn(&Call) -> bool + Send>;
+type Rule = (Box<dyn Fn(&Call) -> bool + Send>, Side, Arc<Hold>);
 
 type Rule = (Matches, Side, Arc<Hold>);
 
@@ -59,6 +59,7 @@ impl Rules {
     ///
     /// # Panics
     /// Never.
+    #[must_use]
     pub fn hold(&self, what: &str, side: Side, matches: impl Fn(&Call) -> bool + Send + 'static) -> Arc<Hold> {
         let hold = Hold::armed(what);
         self.0.lock().unwrap().push((Box::new(matches), side, hold.clone()));
@@ -122,8 +123,13 @@ impl Inspect for Out {
         match bytes[0] {
             b'P' => self.parse(message),
             b'B' if !std::mem::take(&mut self.cleared) => {
+<<<<<<< HEAD
                 let rule = self.bind(message).and_then(|call| self.rules.take(&call));
                 match rule {
+=======
+                let wanted = self.bind(message).and_then(|call| self.rules.take(&call));
+                match wanted {
+>>>>>>> matrix
                     Some((Side::Before, hold)) => {
                         self.cleared = true;
                         return Look { pass: 0, hold: Some(hold) };
@@ -154,7 +160,15 @@ impl Out {
         for _ in 0..rest.short()? {
             rest.short()?;
         }
-        let parameters = (0..rest.short()?).map(|_| rest.value()).collect::<Option<_>>()?;
+        let mut parameters = Vec::new();
+        for _ in 0..rest.short()? {
+            // A negative length is NULL.
+            let length = i32::from_be_bytes(rest.take(4)?.try_into().ok()?);
+            parameters.push(match usize::try_from(length) {
+                Ok(length) => Some(rest.take(length)?.to_vec()),
+                Err(_) => None,
+            });
+        }
         Some(Call { function, parameters })
     }
 }
@@ -213,6 +227,7 @@ impl<'a> Bytes<'a> {
     fn short(&mut self) -> Option<u16> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
     }
+<<<<<<< HEAD
 
     /// A parameter: `None` inside is NULL.
     #[allow(clippy::option_option)] // outside: whether the message goes so far
@@ -223,6 +238,8 @@ impl<'a> Bytes<'a> {
             Ok(length) => Some(Some(self.take(length)?.to_vec())),
         }
     }
+=======
+>>>>>>> matrix
 }
 
 #[cfg(test)]
@@ -267,7 +284,7 @@ mod tests {
     #[test]
     fn an_answer_is_held_whole() {
         let rules = Rules::default();
-        rules.hold("a row", Side::After, |call| call.function == "begin_session");
+        let _hold = rules.hold("a row", Side::After, |call| call.function == "begin_session");
         let (mut out, mut back) = rules.inspectors();
         out.look(&[&8u32.to_be_bytes()[..], &START.to_be_bytes()].concat());
         out.look(&message(b'P', b"\0SELECT begin_session($1)\0\0\0"));

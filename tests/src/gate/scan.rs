@@ -36,7 +36,11 @@ impl Rules {
     ///
     /// # Panics
     /// Never.
+<<<<<<< HEAD
     #[allow(clippy::must_use_candidate)] // it may be left to itself
+=======
+    #[must_use]
+>>>>>>> matrix
     pub fn hold(&self, direction: Direction, texts: &[&str]) -> Arc<Hold> {
         let hold = Hold::armed(texts.join(" … "));
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -101,8 +105,7 @@ mod tests {
     #[test]
     fn texts_are_found_one_after_the_other_and_held_once() {
         let rules = Rules::default();
-        rules.hold(Direction::Back, &["rule: b", "delta"]);
-        rules.hold(Direction::Out, &["DELETE /c"]);
+        let _holds = [rules.hold(Direction::Back, &["rule: b", "delta"]), rules.hold(Direction::Out, &["DELETE /c"])];
         let (mut out, mut back) = rules.inspectors();
         assert_eq!(back.look(b"delta rule: a delta").pass, 19);
         assert_eq!(back.look(b"rule: b").pass, 7);
