@@ -240,11 +240,7 @@ async fn pump(mut from: Reader, mut to: Writer, mut inspect: Box<dyn Inspect>) -
             match look.hold {
                 Some(hold) if !hold.hold().await => return Err(io::Error::other("thrown away")),
                 None if look.pass == 0 => break,
-<<<<<<< HEAD
-                _ => {}
-=======
                 Some(_) | None => {}
->>>>>>> matrix
             }
         }
         let read = from.read(&mut chunk).await?;

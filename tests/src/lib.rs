@@ -205,21 +205,13 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     out.into_owned()
 }
 
-<<<<<<< HEAD
-#[allow(clippy::must_use_candidate)] // often only the exit code matters
-=======
 #[allow(clippy::must_use_candidate)] // as above
->>>>>>> matrix
 /// Runs the `operator` binary that the workspace built.
 pub fn operator(arguments: &[&str]) -> String {
     run(process::binary().to_str().unwrap(), arguments)
 }
 
-<<<<<<< HEAD
-#[allow(clippy::must_use_candidate)] // often only the exit code matters
-=======
 #[allow(clippy::must_use_candidate)] // as above
->>>>>>> matrix
 /// Runs `kubectl` in the namespace in which Operator is installed.
 pub fn kubectl(arguments: &[&str]) -> String {
     run("kubectl", &[&["--namespace", "operator-system"], arguments].concat())

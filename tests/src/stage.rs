@@ -234,12 +234,8 @@ fn start_cleaner(directory: &std::path::Path, installation: &str, name: &str) ->
           docker volume ls -q --filter "label=$label" | xargs -r docker volume rm -f
           docker network ls -q --filter "label=$label" | xargs -r docker network rm
         done
-<<<<<<< HEAD
-        rm -rf "$1""#;
-=======
         rm -rf "$1"
         "#;
->>>>>>> matrix
     let mut cleaner = Command::new("/bin/sh");
     cleaner.args(["-c", script, "cleaner"]).arg(directory).args([installation, name]).current_dir("/");
     cleaner.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);

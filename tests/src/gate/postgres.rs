@@ -48,8 +48,6 @@ pub enum Side {
 
 type Rule = (Box<dyn Fn(&Call) -> bool + Send>, Side, Arc<Hold>);
 
-type Rule = (Matches, Side, Arc<Hold>);
-
 /// What is to be held. Clones share it.
 #[derive(Clone, Default)]
 pub struct Rules(Arc<Mutex<Vec<Rule>>>);
@@ -123,13 +121,8 @@ impl Inspect for Out {
         match bytes[0] {
             b'P' => self.parse(message),
             b'B' if !std::mem::take(&mut self.cleared) => {
-<<<<<<< HEAD
-                let rule = self.bind(message).and_then(|call| self.rules.take(&call));
-                match rule {
-=======
                 let wanted = self.bind(message).and_then(|call| self.rules.take(&call));
                 match wanted {
->>>>>>> matrix
                     Some((Side::Before, hold)) => {
                         self.cleared = true;
                         return Look { pass: 0, hold: Some(hold) };
@@ -227,19 +220,6 @@ impl<'a> Bytes<'a> {
     fn short(&mut self) -> Option<u16> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
     }
-<<<<<<< HEAD
-
-    /// A parameter: `None` inside is NULL.
-    #[allow(clippy::option_option)] // outside: whether the message goes so far
-    fn value(&mut self) -> Option<Option<Vec<u8>>> {
-        let length = i32::from_be_bytes(self.take(4)?.try_into().ok()?);
-        match usize::try_from(length) {
-            Err(_) => Some(None),
-            Ok(length) => Some(Some(self.take(length)?.to_vec())),
-        }
-    }
-=======
->>>>>>> matrix
 }
 
 #[cfg(test)]

@@ -36,11 +36,7 @@ impl Rules {
     ///
     /// # Panics
     /// Never.
-<<<<<<< HEAD
-    #[allow(clippy::must_use_candidate)] // it may be left to itself
-=======
     #[must_use]
->>>>>>> matrix
     pub fn hold(&self, direction: Direction, texts: &[&str]) -> Arc<Hold> {
         let hold = Hold::armed(texts.join(" … "));
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();

@@ -209,11 +209,7 @@ pub(crate) fn all() -> Vec<Row> {
 /// What a fault at a place may cost; nothing else may.
 fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
     match (place, fault) {
-<<<<<<< HEAD
-        // On record, and the supervisor never heard of it: it is not run from a row.
-=======
         // On record, and the supervisor never heard of it (or there was none yet): it is not run from a row.
->>>>>>> matrix
         (
             "`tool_call`, after commit"
             | "command sent, not there"
