@@ -102,7 +102,6 @@ impl World {
             summary_model: None,
             status: StatusWriter::new(client.clone(), Leadership::for_ever(1)),
             events: Events::new(client.clone(), None, Leadership::for_ever(1)),
-            leadership: Leadership::for_ever(1),
             metrics: Arc::new(Metrics::default()),
             client,
         };
