@@ -5,16 +5,19 @@
 //! in its first entry ([`SessionInput`]), so that a later version can rebuild the session from its
 //! rows. Nothing here knows Docker, Postgres or Kubernetes.
 //!
-//! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result;
+//! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result, inside of a
+//!   [`fence`];
 //! * [`transcript`]: entries → conversation, pure; `driver`, `turn` and `act`: the loop;
 //!   `execute`: one command;
 //! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
 
 mod act;
 pub mod budget;
+pub mod compact;
 mod driver;
 pub mod end;
 mod execute;
+pub mod fence;
 pub mod input;
 pub mod present;
 pub mod progress;
@@ -40,6 +43,7 @@ pub use summary::Summariser;
 pub use trail::{Trail, TrailError};
 
 use crate::model::Model;
+use crate::redact::Redactor;
 
 /// The peers of one session.
 pub struct AgentDeps {
@@ -52,6 +56,8 @@ pub struct AgentDeps {
     /// Where the container comes from. It is asked for while the first turn runs, and awaited
     /// before the first command.
     pub sandbox: Arc<dyn SandboxSource>,
+    /// What masks secrets in what comes in.
+    pub redactor: Redactor,
     /// Where the session's progress goes.
     pub progress: watch::Sender<Progress>,
 }

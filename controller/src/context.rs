@@ -16,8 +16,10 @@ use crate::events::Events;
 use crate::incident::validate::Defaults;
 use crate::metrics::Metrics;
 use crate::model::Model;
+use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
+use crate::session::spend::Spending;
 use crate::session::queue::{Turn, Waiting, decide};
 use crate::session::{Engine, SessionKey};
 use crate::status::StatusWriter;
@@ -40,6 +42,10 @@ pub struct Context {
     pub engine: Arc<Engine>,
     /// The trail.
     pub audit: Arc<dyn AuditStore>,
+    /// What is masked of what comes in.
+    pub redaction: Redaction,
+    /// What models may cost a day.
+    pub spending: Spending,
     /// Where commands run.
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// The model.

@@ -27,6 +27,7 @@ use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
+use crate::session::spend::Spending;
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
 
@@ -77,6 +78,9 @@ async fn start(
     let store = PostgresStore::connect(args.database_url.expose_secret())
         .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
     let store = Arc::new(store);
+    let mut own = crate::redact::passwords_in(args.database_url.expose_secret());
+    own.push(args.anthropic_api_key.expose_secret().to_owned());
+    let rules = crate::redact::Rules::compile(&config.redaction, &own).map_err(|error| chain(&error))?;
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
@@ -84,6 +88,7 @@ async fn start(
         .map_err(|error| format!("no Kubernetes cluster: set KUBECONFIG, or run in one: {}", chain(&error)))?;
     wait_for_definitions(&client, readiness).await;
     let database = wait_for_database(&store, readiness).await?;
+    let secret = store.installation_secret().await.map_err(|error| chain(&error))?;
     let installation = format!("{}-{database}", args.installation);
     let sandboxes = DockerProvider::connect(&args.docker_host, &installation)
         .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?
@@ -95,7 +100,15 @@ async fn start(
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
     let (subjects_changed, subjects_wanted) = mpsc::unbounded_channel();
+    let spending = Spending {
+        store: store.clone(),
+        per_day: config.budgets.per_day,
+        prices: config.prices.clone(),
+        metrics: metrics.clone(),
+    };
     let context = Context {
+        redaction: rules.with(secret),
+        spending,
         installation: args.installation.clone(),
         defaults: Defaults { model: args.model.clone(), image: args.agent_image.clone(), config },
         incidents: scopes.incidents(),

@@ -3,13 +3,15 @@
 //! A session is a task, not a long reconcile: [`engine`] starts, observes and cancels tasks keyed by
 //! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
 //! [`adopt`] one that an earlier controller began;
-//! [`queue`] says who may start; [`sweep`] removes what an earlier controller left on the engine.
+//! [`queue`] says who may start; [`spend`] what models may cost a day; [`sweep`] removes what an earlier
+//! controller left on the engine.
 
 pub mod adopt;
 pub mod engine;
 pub mod id;
 pub mod ledger;
 pub mod queue;
+pub mod spend;
 pub mod sweep;
 pub mod task;
 pub mod view;

@@ -15,7 +15,8 @@ use super::tools::{ConcludeCall, ShellCall};
 use super::transcript::ToolUse;
 use super::{SessionEnd, present, prompt};
 use crate::audit::entry::{CallOutcome, ConclusionEntry, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
-use crate::sandbox::{CapturedStream, Command, CommandEnd, CommandResult, Sandbox};
+use crate::redact::MaskedStream;
+use crate::sandbox::{Command, CommandEnd, CommandResult, Sandbox};
 
 /// Containers that may be lost in one session.
 const MOST_LOST: u32 = 2;
@@ -161,18 +162,21 @@ impl Session {
         note: Option<&str>,
     ) -> ToolResultEntry {
         let is_error = matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. });
-        let content = present::result(seq, &outcome, result.duration, &result.stdout, &result.stderr, note, self.cut);
-        let record = |stream: &CapturedStream| (stream.total > 0).then(|| present::record(stream));
+        let redactor = &self.presenter.redactor;
+        let (stdout, stderr) = (redactor.captured(&result.stdout), redactor.captured(&result.stderr));
+        let content = self.presenter.result(seq, &outcome, result.duration, &stdout, &stderr, note);
+        let record = |stream: &MaskedStream| (stream.total > 0).then(|| present::record(stream));
         ToolResultEntry {
             turn: self.transcript.turns,
             call: seq,
             tool_use_id: call.id.clone(),
             outcome,
             duration_ms: millis(result.duration),
-            stdout: record(&result.stdout),
-            stderr: record(&result.stderr),
+            stdout: record(&stdout),
+            stderr: record(&stderr),
             content,
             is_error,
+            redacted: stdout.masked + stderr.masked,
         }
     }
 }

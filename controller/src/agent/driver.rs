@@ -14,7 +14,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::budget::{Limit, Plan, Spent};
 use super::execute::Sandboxes;
-use super::present::Cut;
 use super::summary::SummaryQueue;
 use super::transcript::{TELL, Transcript};
 use super::turn::Next;
@@ -53,7 +52,7 @@ pub(super) struct Session {
     pub(super) transcript: Transcript,
     pub(super) system: String,
     pub(super) tools: Value,
-    pub(super) cut: Cut,
+    pub(super) presenter: super::present::Presenter,
     /// Shows in the progress that an entry waits for the store.
     _waiting: AbortOnDropHandle<()>,
 }
@@ -71,7 +70,8 @@ impl Session {
     fn new(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> Self {
         let deadline = Instant::now() + Duration::from_secs(input.budgets.wall_time_seconds);
         deps.progress.send_modify(|progress| progress.cost_known = input.pricing.known);
-        let cut = Cut::default();
+        let presenter = super::present::Presenter::new(deps.redactor.clone());
+        let cut = presenter.cut;
         Self {
             _waiting: show_waiting(&*deps.recorder, deps.progress.clone()),
             summaries: SummaryQueue::start(deps.summariser, input.session.clone()),
@@ -82,9 +82,9 @@ impl Session {
             cancel,
             deadline,
             transcript: Transcript::default(),
-            system: prompt::system(&input, cut),
+            system: prompt::system(&input, cut, &presenter.fence),
+            presenter,
             tools: tools::definitions(&input.budgets),
-            cut,
             input,
         }
     }
@@ -110,7 +110,7 @@ impl Session {
             subject: json(&input.subject),
             model: input.model.clone(),
             system: self.system.clone(),
-            user: prompt::first_message(input),
+            user: prompt::first_message(input, &self.presenter.fence),
             tools: self.tools.clone(),
             prices: json(&input.pricing),
             budgets: json(&input.budgets),
@@ -147,6 +147,7 @@ impl Session {
             tokens: self.transcript.tokens,
             cost: self.transcript.cost,
             next_input: self.transcript.next_input_tokens(),
+            output_bytes: 0,
         }
     }
 

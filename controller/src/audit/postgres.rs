@@ -14,6 +14,7 @@ mod lease;
 mod read;
 mod rows;
 mod schema;
+mod spend;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
 pub use lease::Acquired;
+pub use spend::SpendToday;
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
 
 /// How long one call may take, waiting for a connection included.

@@ -246,6 +246,7 @@ async fn work_on(
             name,
             store: context.audit.clone(),
         }),
+        redactor: context.redaction.session(&record.new.id),
         sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone(), ledger }),
         progress,
     };

@@ -31,5 +31,14 @@ BEGIN
             begin_session(text, text, text, text, bigint, text, text, text, text, timestamptz, bigint),
             update_session(text, text, bigint, bigint, bigint, bigint, bigint, text, text, text, timestamptz, bigint)
         TO %I', v_controller);
+
+    -- What models cost. The installation's secret is nobody's to read but the controller's.
+    EXECUTE format('GRANT SELECT ON spend_days, spend TO %I, %I', v_controller, v_reader);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION spend_today() TO %I, %I', v_controller, v_reader);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION
+            read_installation_secret(),
+            reserve_spend(text, text, bigint, bigint, bigint),
+            settle_spend(text, text, bigint, bigint)
+        TO %I', v_controller);
 END
 $$;
