@@ -15,7 +15,7 @@ use bollard::Docker;
 use bollard::models::NetworkCreateRequest;
 use controller::agent::{
     self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief,
-    Summariser,
+    Summariser, Wanted,
 };
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
@@ -24,7 +24,7 @@ use controller::model::{Anthropic, Model, ModelError, ModelMessage, ModelRequest
 use controller::sandbox::docker::{DockerProvider, names};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
-    Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
+    Access, Command, CommandResult, ContainerLimits, Recovered, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
 use offline_model::{Options, ScriptSet, Server};
@@ -252,7 +252,7 @@ struct Source {
 
 #[async_trait]
 impl SandboxSource for Source {
-    async fn open(&self, _: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
+    async fn open(&self, _: Wanted) -> Result<Arc<dyn Sandbox>, SandboxError> {
         if let Some(standing) = &self.standing {
             return Ok(standing.clone());
         }
@@ -282,6 +282,10 @@ impl Sandbox for TimedSandbox {
             add(&self.spent.commands, result.duration);
         }
         result
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.inner.recover(command).await
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
@@ -328,6 +332,7 @@ fn input(id: &SessionId) -> SessionInput {
         budgets: Budgets::default(),
         pricing: Pricing { known: true, price: Price::FREE },
         docker: DockerAccess::None,
+        sandbox: Value::Null,
         operator_version: env!("CARGO_PKG_VERSION").into(),
     }
 }

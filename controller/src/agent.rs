@@ -6,9 +6,11 @@
 //! rows. Nothing here knows Docker, Postgres or Kubernetes.
 //!
 //! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result, inside of a
-//!   [`fence`];
-//! * [`transcript`]: entries → conversation, pure; `driver`, `turn` and `act`: the loop;
-//!   `execute`: one command;
+//!   [`fence`]; [`compact`]: which old results leave the conversation;
+//! * [`transcript`]: entries → conversation; [`state`]: entries → where the session stands; [`step`]: from
+//!   there to what is next; [`frozen`]: what it is bound to. All of it pure;
+//! * `driver`, `turn` and `act`: the loop, which takes these steps; `execute`: one command; [`mod@resume`]: what
+//!   comes before the first step of a session that an earlier controller left;
 //! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
 
 mod act;
@@ -18,17 +20,22 @@ mod driver;
 pub mod end;
 mod execute;
 pub mod fence;
+pub mod frozen;
 pub mod input;
 pub mod present;
 pub mod progress;
 pub mod prompt;
+pub mod resume;
 pub mod sandboxes;
+pub mod state;
+pub mod step;
 pub mod summary;
 pub mod tools;
 pub mod trail;
 pub mod transcript;
 mod turn;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -38,12 +45,16 @@ pub use budget::Budgets;
 pub use end::{Findings, SessionEnd};
 pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
 pub use progress::{Progress, ProgressLine, RunningCommand};
-pub use sandboxes::SandboxSource;
+pub use resume::{Left, NotResumable};
+pub use sandboxes::{SandboxSource, Wanted};
 pub use summary::Summariser;
 pub use trail::{Trail, TrailError};
 
 use crate::model::Model;
 use crate::redact::Redactor;
+use driver::Course;
+use frozen::Frozen;
+use state::State;
 
 /// The peers of one session.
 pub struct AgentDeps {
@@ -69,5 +80,23 @@ pub struct AgentDeps {
 /// [`SessionEnd::Failed`] with the reason `AuditUnavailable`. Dropping the future stops the loop but
 /// kills no command; the caller removes the container in every case.
 pub async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> SessionEnd {
-    driver::run(deps, input, cancel).await
+    let input = input.masked(&deps.redactor);
+    let first = Frozen::first_entry(&input, &fence::Fence::new(deps.redactor.boundary()));
+    match Frozen::read(&first) {
+        Ok(frozen) => {
+            let course =
+                Course { session: input.session, frozen, first: Some(Box::new(first)), state: State::default(), summaries: HashMap::new() };
+            driver::run(deps, course, cancel).await
+        }
+        Err(error) => SessionEnd::Failed { reason: "NotResumable".to_owned(), message: error.to_string() },
+    }
+}
+
+/// Goes on with a session that an earlier controller left, from wherever it stands to its last entry.
+///
+/// No command that is on record is started here: what became of it is asked, and said. A session whose last
+/// entry stands has its end given back. `deps.recorder` must write behind the last entry, and `deps.progress`
+/// begin with [`Left::progress`].
+pub async fn resume(deps: AgentDeps, left: Left, cancel: CancellationToken) -> SessionEnd {
+    driver::run(deps, left.course(), cancel).await
 }

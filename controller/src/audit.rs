@@ -186,4 +186,11 @@ pub trait AuditStore: Send + Sync + 'static {
 
     /// The entries after number `after`, in order, at most `limit`, with their summaries.
     async fn entries(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<Entry>, AuditError>;
+
+    /// The same whatever their kind, and no more than about [`reader::MAX_PAGE_BYTES`] at once; an empty page is
+    /// the end.
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError>;
+
+    /// The sessions whose row says that they run, the newest first, at most [`reader::MAX_SESSIONS`].
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError>;
 }

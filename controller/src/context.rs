@@ -107,7 +107,7 @@ impl Context {
     fn in_queue(&self, incident: &Incident) -> Option<Waiting> {
         let uid = incident.uid()?;
         let key = SessionKey { uid: uid.clone(), attempt: incident.spec.attempt };
-        if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() {
+        if self.engine.is_blocked(&key) || self.engine.view(&key).is_some() || self.engine.is_expected(&key) {
             return None;
         }
         let neighbours = crate::incident::dereference::cached(incident, self);

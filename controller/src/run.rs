@@ -189,6 +189,8 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
 async fn control(started: Started, readiness: &Readiness, stop: &CancellationToken) -> Arc<Context> {
     let Started { context, scopes, docker, incidents_changed, subjects_wanted, .. } = started;
     let mut running = JoinSet::new();
+    // First of all: a session that is to be gone on with must not be taken for a free place or for a leftover.
+    sweep::expect(&context, stop).await;
     let (incidents, subjects) = scopes.run(&context, stop, &mut running);
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::audit::entry::{Change, ChangeResult};
+use crate::audit::entry::{Change, ChangeOrigin, ChangeResult};
 use crate::gateway::policy::Mode;
 use crate::session::SessionId;
 
@@ -77,8 +77,9 @@ impl SandboxError {
     }
 }
 
-/// What a session wants of a sandbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a session wants of a sandbox. Frozen in its first entry, so that a later controller asks for the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SandboxRequest {
     /// The session, for names and labels.
     pub session: SessionId,
@@ -96,6 +97,23 @@ pub struct SandboxRequest {
     pub egress: Vec<IpNet>,
     /// After this long the supervisor ends by itself, whatever became of the controller.
     pub wall_limit: Duration,
+}
+
+impl SandboxRequest {
+    /// For a session that asks for no container any more.
+    #[must_use]
+    pub fn unused(session: &SessionId) -> Self {
+        Self {
+            session: session.clone(),
+            subject: String::new(),
+            project: String::new(),
+            image: String::new(),
+            limits: ContainerLimits::default(),
+            access: Access::default(),
+            egress: Vec::new(),
+            wall_limit: Duration::ZERO,
+        }
+    }
 }
 
 /// What the agent may do to the subject through the engine.
@@ -203,6 +221,16 @@ pub trait Sandbox: Send + Sync {
     /// kill the command; [`Sandbox::kill`] does.
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError>;
 
+    /// What became of a command that an earlier controller put on record and may have started. One that runs
+    /// is waited for. It is never started here, and never will be once that it was not is said. What cannot
+    /// be known any more is [`SandboxError::Lost`].
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError>;
+
+    /// Whether this is the container that stood there when it was asked for, with all that is in it.
+    fn is_kept(&self) -> bool {
+        false
+    }
+
     /// Kills the command `seq` and its process group, if it still runs.
     async fn kill(&self, seq: i64) -> Result<(), SandboxError>;
 
@@ -220,6 +248,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Commits what came of the change that was announced as entry `begun`.
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String>;
+
+    /// The changes of which an earlier controller put the beginning on record and not the end, by their entry.
+    /// The gateway may still know what came of them.
+    fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
+        Vec::new()
+    }
 }
 
 /// A command to run.
@@ -292,6 +326,15 @@ pub struct CommandResult {
     pub stdout: CapturedStream,
     /// Standard error.
     pub stderr: CapturedStream,
+}
+
+/// What became of a command that may have been started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// It ended, so or so.
+    Ended(CommandResult),
+    /// It was never started.
+    NeverStarted,
 }
 
 impl CommandResult {

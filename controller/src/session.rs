@@ -2,7 +2,7 @@
 //!
 //! A session is a task, not a long reconcile: [`engine`] starts, observes and cancels tasks keyed by
 //! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
-//! [`adopt`] one that an earlier controller began;
+//! [`adopt`] one that an earlier controller began, `resume` how it is gone on with;
 //! [`queue`] says who may start; [`spend`] what models may cost a day; [`sweep`] removes what an earlier
 //! controller left on the engine.
 
@@ -12,6 +12,8 @@ pub mod id;
 pub mod ledger;
 pub mod queue;
 pub mod spend;
+mod resume;
+mod source;
 pub mod sweep;
 pub mod task;
 pub mod view;

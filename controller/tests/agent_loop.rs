@@ -1,6 +1,8 @@
 //! The agent's loop against fakes of everything: what it records, runs, sends, and how it ends.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
+#[path = "agent_loop/crash.rs"]
+mod crash;
 #[path = "agent_loop/ends.rs"]
 mod ends;
 #[path = "agent_loop/faults.rs"]
@@ -11,5 +13,7 @@ mod order;
 mod postgres;
 #[path = "agent_loop/rebuild.rs"]
 mod rebuild;
+#[path = "agent_loop/resume.rs"]
+mod resume;
 #[path = "agent_loop/rig.rs"]
 mod rig;

@@ -258,6 +258,24 @@ async fn a_stream_that_is_cut_repeats_nothing_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_controller_is_told_what_came_of_a_change_that_it_did_not_begin() {
+    let rig = Rig::start(Duration::from_secs(30));
+    let ledger = MemoryLedger::new();
+    let first = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
+    let call = rig.docker(&["exec", &rig.container, "sh", "-c", "sleep 2; exit 7"]);
+    until("it is begun", || ledger.begun().len() == 1).await;
+    // Dead as after kill -9; its rows are what is left of it.
+    drop(first);
+    assert_eq!(call.await.unwrap().status.code(), Some(7));
+    assert!(ledger.completed().is_empty());
+    let _next = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
+    until("the end is on record", || ledger.completed().len() == 1).await;
+    let (seq, result) = ledger.completed()[0].clone();
+    assert_eq!((seq, result.details["exitCode"].as_i64()), (1, Some(7)), "{result:?}");
+    assert_eq!(ledger.begun().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_session_ends_what_is_under_way() {
     let rig = Rig::start(Duration::from_secs(30));
     let ledger = MemoryLedger::new();

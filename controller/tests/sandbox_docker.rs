@@ -12,7 +12,8 @@ use std::time::Duration;
 use controller::sandbox::docker::DockerProvider;
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::{
-    Command, CommandEnd, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider as _, SandboxRequest,
+    Command, CommandEnd, CommandResult, ContainerLimits, Recovered, Sandbox, SandboxError, SandboxProvider as _,
+    SandboxRequest,
 };
 use engine::{HOST, Project, docker};
 
@@ -79,6 +80,7 @@ async fn a_standing_container_is_taken_over_with_its_outcomes() {
     let first = project.provider();
     let plan = first.preflight(&request).await.unwrap();
     let sandbox = first.create(&plan, MemoryLedger::new()).await.unwrap();
+    assert!(!sandbox.is_kept());
     let slow = command(2, "echo begun >> /work/count; until [ -e /work/go ]; do sleep 0.1; done; cat /work/count");
     run(&sandbox, 1, "echo kept").await;
     let _ = tokio::time::timeout(Duration::from_millis(500), sandbox.run(&slow)).await;
@@ -87,9 +89,12 @@ async fn a_standing_container_is_taken_over_with_its_outcomes() {
 
     let sandbox = project.provider().with_epoch(2).create(&plan, MemoryLedger::new()).await.unwrap();
     assert_eq!(project.standing(), before);
+    assert!(sandbox.is_kept());
     assert_eq!(out(&run(&sandbox, 1, "echo never").await), "kept");
-    let (result, _) = tokio::join!(sandbox.run(&slow), run(&sandbox, 3, "touch /work/go"));
-    assert_eq!(out(&result.unwrap()), "begun");
+    let (result, _) = tokio::join!(sandbox.recover(&slow), run(&sandbox, 3, "touch /work/go"));
+    let Recovered::Ended(result) = result.unwrap() else { panic!("it was started") };
+    assert_eq!(out(&result), "begun");
+    assert_eq!(sandbox.recover(&command(4, "touch /work/never")).await, Ok(Recovered::NeverStarted));
     // The former controller can do nothing more.
     let error = first.create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(&error, SandboxError::Lost { reason } if reason.contains("epoch")), "{error}");

@@ -7,11 +7,12 @@
 mod local;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::sandbox::dial::{Aside, Condition, Dial, Pipe, UnixDial};
 use controller::sandbox::stream::{Identity, Patience, Stream};
-use controller::sandbox::{CommandEnd, SandboxError};
+use controller::sandbox::{CommandEnd, Recovered, SandboxError};
 use controller::supervisor::frames::codec;
 use controller::supervisor::protocol::{CommandState, MAX_FRAME, Reply, Request, VERSION};
 use futures::{SinkExt as _, StreamExt as _};
@@ -86,6 +87,45 @@ async fn outcomes_outlive_the_supervisor() {
     let lost = stream.run(&command(2, "echo never")).await;
     assert!(matches!(&lost, Err(SandboxError::Lost { reason }) if reason.contains("command 2")), "{lost:?}");
     assert_eq!(run(&stream, 3, "echo new").await.stdout.head, b"new\n");
+}
+
+#[tokio::test]
+async fn another_controller_is_told_what_became_of_a_command_and_starts_none() {
+    let mut local = Local::start(&[]).await;
+    let first = local.stream().await;
+    run(&first, 1, "echo ended").await;
+    let slow = command(2, "echo begun >> count; until [ -e go ]; do sleep 0.05; done; cat count");
+    let waited = tokio::time::timeout(Duration::from_millis(500), first.run(&slow)).await;
+    assert!(waited.is_err(), "{waited:?}");
+    drop(first);
+
+    let stream = local.stream().await;
+    let ended = |recovered| match recovered {
+        Recovered::Ended(result) => text(&result.stdout.head),
+        other @ Recovered::NeverStarted => panic!("{other:?}"),
+    };
+    assert_eq!(ended(stream.recover(&command(1, "echo again")).await.unwrap()), "ended\n");
+    // One that runs is waited for, whatever becomes of its stream meanwhile.
+    let (running, ()) = tokio::join!(stream.recover(&slow), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::fs::write(local.work().join("go"), "").unwrap();
+    });
+    assert_eq!(ended(running.unwrap()), "begun\n");
+    // One that it never saw is not started, now or later.
+    let never = command(3, "touch started");
+    assert_eq!(stream.recover(&never).await.unwrap(), Recovered::NeverStarted);
+    assert_eq!(stream.recover(&never).await.unwrap(), Recovered::NeverStarted);
+    assert!(!local.work().join("started").exists());
+
+    // What nobody can know any more is said to be so.
+    let lost = command(4, "sleep 60");
+    let _ = tokio::time::timeout(Duration::from_millis(500), stream.run(&lost)).await;
+    drop(stream);
+    local.start_again().await;
+    let stream = local.stream().await;
+    let error = stream.recover(&lost).await.unwrap_err();
+    assert!(matches!(error, SandboxError::Lost { .. }), "{error}");
+    assert_eq!(ended(stream.recover(&command(1, "echo again")).await.unwrap()), "ended\n");
 }
 
 #[tokio::test]

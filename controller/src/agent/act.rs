@@ -8,142 +8,140 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::driver::{Flow, Session, Stop};
-use super::execute::{self, Ran};
+use super::driver::{Flow, LAST_WORDS, Session, Stop};
+use super::execute::{self, Begun, Ran};
 use super::progress::{RunningCommand, printable};
-use super::tools::{ConcludeCall, ShellCall};
-use super::transcript::ToolUse;
+use super::step::{Answer, Todo};
+use super::tools::ShellCall;
+use super::transcript::{TELL, ToolUse};
 use super::{SessionEnd, present, prompt};
-use crate::audit::entry::{CallOutcome, ConclusionEntry, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
+use crate::audit::entry::{CallOutcome, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
 use crate::redact::MaskedStream;
 use crate::sandbox::{Command, CommandEnd, CommandResult, Sandbox};
 
-/// Containers that may be lost in one session.
-const MOST_LOST: u32 = 2;
+/// What the model is told of a command that an earlier controller put on record and did not begin with.
+const NEVER_SENT: &str = "not started: the controller ended before it was sent";
 
 impl Session {
-    /// Runs a command. True if the container was lost meanwhile.
-    pub(super) async fn shell(&mut self, call: &ToolUse, shell: &ShellCall) -> Flow<bool> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            self.not_run(call, Some(shell), "the wall time of the session is over").await?;
-            return Ok(false);
-        }
-        let sandbox = self.sandbox().await?;
-        let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-        let limit = shell.timeout.min(left);
-        let note = if limit < shell.timeout {
-            Some(format!("the limit was {} s, because the wall time of the session ends then", limit.as_secs()))
-        } else {
-            shell.note.clone()
+    /// Puts a call on record.
+    pub(super) async fn announce(&mut self, call: &ToolUse, todo: Todo) -> Flow<()> {
+        let Todo::Shell(shell) = todo else {
+            return self.write(EntryBody::ToolCall(self.call_entry(call, None, None))).await.map(drop);
         };
-        let seq = self.write(EntryBody::ToolCall(self.call_entry(call, Some(shell), Some(limit)))).await?;
-        let started = Instant::now();
-        let running = RunningCommand { seq, since: Timestamp::now(), text: printable(&shell.command) };
-        self.progress.send_modify(|progress| {
-            progress.commands += 1;
-            progress.command = Some(running);
-        });
-        let command = Command { seq, command: shell.command.clone(), timeout: limit, live: None };
-        let ran = execute::run(&*sandbox, &command, &self.cancel).await;
-        self.progress.send_modify(|progress| progress.command = None);
-        match ran {
-            Ran::Done(result) => {
-                let outcome = outcome_of(&result, limit);
-                let entry = self.result_entry(call, seq, outcome, &result, note.as_deref());
-                self.write(EntryBody::ToolResult(entry)).await?;
-                Ok(false)
-            }
-            Ran::Cancelled(result) => {
-                let outcome = match &result {
-                    Some(result) if result.end != CommandEnd::Killed => outcome_of(result, limit),
-                    _ => CallOutcome::Cancelled,
-                };
-                let result = result.unwrap_or_else(|| nothing(started.elapsed()));
-                let entry = self.result_entry(call, seq, outcome, &result, note.as_deref());
-                let _ = self.write_last(EntryBody::ToolResult(entry), Duration::from_secs(5)).await;
-                Err(Stop::Cancelled)
-            }
-            Ran::Lost(reason) => {
-                let outcome = CallOutcome::Unknown { reason: reason.clone() };
-                let entry = self.result_entry(call, seq, outcome, &nothing(started.elapsed()), None);
-                self.write(EntryBody::ToolResult(entry)).await?;
-                let message = format!("the agent's container {} was given up: {reason}", sandbox.name());
-                self.tell(ControlEvent::SandboxLost, message, prompt::REPLACED.to_owned()).await?;
-                Ok(true)
-            }
+        // At the very end a command has no limit, and so does not run.
+        let mut limit = None;
+        if !self.is_overdue() {
+            let Some(_) = self.sandbox().await? else { return Ok(()) };
+            let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+            limit = Some(shell.timeout.min(left));
         }
-    }
-
-    /// The container; the first time it is handed out that is put on record.
-    async fn sandbox(&mut self) -> Flow<Arc<dyn Sandbox>> {
-        let cancel = self.cancel.clone();
-        let ready = cancel.run_until_cancelled(self.sandboxes.ready()).await.ok_or(Stop::Cancelled)?;
-        match ready {
-            Ok((sandbox, fresh)) => {
-                if fresh {
-                    let message = format!("the agent's container {} is ready", sandbox.name());
-                    let details = json!({"container": sandbox.name(), "replacement": self.transcript.lost_sandboxes});
-                    self.control(ControlEvent::Started, message, details).await?;
-                }
-                Ok(sandbox)
-            }
-            Err(error) => {
-                let details = json!({"category": error.category()});
-                self.control(ControlEvent::Error, error.to_string(), details).await?;
-                let reason = error.category().to_owned();
-                Err(Stop::End(SessionEnd::Failed { reason, message: error.to_string() }))
-            }
-        }
-    }
-
-    pub(super) fn replace_sandbox(&mut self) -> Flow<()> {
-        let lost = self.transcript.lost_sandboxes;
-        if lost > MOST_LOST {
-            let message = format!("the agent's container was lost {lost} times");
-            return Err(Stop::End(SessionEnd::Failed { reason: "SandboxLost".to_owned(), message }));
-        }
-        self.sandboxes.begin(lost);
+        let seq = self.write(EntryBody::ToolCall(self.call_entry(call, Some(&shell), limit))).await?;
+        self.announced = Some(seq);
         Ok(())
     }
 
-    /// Puts the conclusion on record.
-    pub(super) async fn conclude(&mut self, call: &ToolUse, conclude: ConcludeCall) -> Flow<ConclusionEntry> {
-        let last = self.transcript.last_seq;
-        let seq = self.write(EntryBody::ToolCall(self.call_entry(call, None, None))).await?;
-        let (mut evidence, unknown): (Vec<i64>, Vec<i64>) =
-            conclude.evidence.iter().partition(|number| (1..=last).contains(*number));
-        evidence.sort_unstable();
-        evidence.dedup();
-        if !unknown.is_empty() {
-            let text = format!("the conclusion names entries that do not exist: {unknown:?}; they were left out");
-            self.control(ControlEvent::Error, text, json!({"evidence": unknown})).await?;
+    /// Goes on with a call that is on record.
+    pub(super) async fn answer(&mut self, seq: i64, call: &ToolUse, answer: Answer) -> Flow<()> {
+        match answer {
+            Answer::Command { command, limit, note } => {
+                let command = Command { seq, command, timeout: limit, live: None };
+                self.command(call, &command, note.as_deref()).await
+            }
+            Answer::Refuse(reason) => {
+                let outcome = CallOutcome::NotStarted { reason };
+                self.result(call, seq, outcome, &nothing(Duration::ZERO), None).await
+            }
+            Answer::NameEvidence(unknown) => {
+                let text = format!("the conclusion names entries that do not exist: {unknown:?}; they were left out");
+                self.control(ControlEvent::Error, text, json!({"evidence": unknown})).await
+            }
+            Answer::Conclude(conclusion) => self.write(EntryBody::Conclusion(conclusion)).await.map(drop),
+            Answer::Accept => self.result(call, seq, CallOutcome::Accepted, &nothing(Duration::ZERO), None).await,
         }
-        let conclusion = ConclusionEntry {
-            turn: self.transcript.turns,
-            outcome: conclude.outcome,
-            root_cause: conclude.root_cause,
-            summary: conclude.summary,
-            evidence,
-            follow_up: conclude.follow_up,
-        };
-        self.write(EntryBody::Conclusion(conclusion.clone())).await?;
-        let entry = self.result_entry(call, seq, CallOutcome::Accepted, &nothing(Duration::ZERO), None);
-        self.write(EntryBody::ToolResult(entry)).await?;
-        Ok(conclusion)
     }
 
-    /// Puts a call on record that is not run, and why.
-    pub(super) async fn not_run(&mut self, call: &ToolUse, shell: Option<&ShellCall>, reason: &str) -> Flow<()> {
-        let seq = self.write(EntryBody::ToolCall(self.call_entry(call, shell, None))).await?;
-        let outcome = CallOutcome::NotStarted { reason: reason.to_owned() };
-        let entry = self.result_entry(call, seq, outcome, &nothing(Duration::ZERO), None);
-        self.write(EntryBody::ToolResult(entry)).await.map(drop)
+    /// Runs a command, or finds what became of one that an earlier controller put on record.
+    async fn command(&mut self, call: &ToolUse, command: &Command, note: Option<&str>) -> Flow<()> {
+        let seq = command.seq;
+        let started = Instant::now();
+        let running = RunningCommand { seq, since: Timestamp::now(), text: printable(&self.presenter.redactor.text(&command.command).value) };
+        self.progress.send_modify(|progress| progress.command = Some(running));
+        let begun = if self.announced.take() == Some(seq) { Begun::Here } else { Begun::Before };
+        let ran = match (self.gone.take(), self.sandboxes.current()) {
+            (None, Some(sandbox)) => execute::run(&*sandbox, command, begun, &self.cancel).await,
+            (Some(reason), _) => Ran::Lost(reason),
+            (None, None) => Ran::Lost("its container could not be reached any more".to_owned()),
+        };
+        self.progress.send_modify(|progress| progress.command = None);
+        match ran {
+            Ran::Done(result) => {
+                let outcome = outcome_of(&result, command.timeout);
+                self.result(call, seq, outcome, &result, note).await
+            }
+            Ran::Never => {
+                let outcome = CallOutcome::NotStarted { reason: NEVER_SENT.to_owned() };
+                self.result(call, seq, outcome, &nothing(Duration::ZERO), None).await
+            }
+            Ran::Cancelled(result) => {
+                let outcome = match &result {
+                    Some(result) if result.end != CommandEnd::Killed => outcome_of(result, command.timeout),
+                    _ => CallOutcome::Cancelled,
+                };
+                let result = result.unwrap_or_else(|| nothing(started.elapsed()));
+                let entry = self.result_entry(call, seq, outcome, &result, note);
+                let _ = self.write_last(EntryBody::ToolResult(entry), LAST_WORDS).await;
+                Err(Stop::Cancelled)
+            }
+            Ran::Lost(reason) => {
+                let outcome = CallOutcome::Unknown { reason };
+                self.result(call, seq, outcome, &nothing(started.elapsed()), None).await
+            }
+        }
+    }
+
+    /// The container was given up, and the one that follows it is being made.
+    pub(super) async fn say_lost(&mut self, reason: &str) -> Flow<()> {
+        let name = self.state.container.as_ref().map_or("", |container| &container.name);
+        let message = format!("the agent's container {name} was given up: {reason}");
+        let tell = prompt::replaced(self.state.interrupted);
+        self.control(ControlEvent::SandboxLost, message, json!({TELL: tell, "reason": reason})).await?;
+        if self.is_replaced {
+            self.is_replaced = false;
+            self.sandboxes.rename(self.state.transcript.lost_sandboxes);
+        }
+        Ok(())
+    }
+
+    /// The container; the first time it is handed out that is put on record. `None` if there is none, and the end
+    /// is decided.
+    async fn sandbox(&mut self) -> Flow<Option<Arc<dyn Sandbox>>> {
+        self.want_sandbox();
+        let cancel = self.cancel.clone();
+        let ready = cancel.run_until_cancelled(self.sandboxes.ready()).await.ok_or(Stop::Cancelled)?;
+        match ready {
+            Ok(opened) => {
+                let replacement = self.state.transcript.lost_sandboxes;
+                let known = self.state.container.as_ref().is_some_and(|known| known.replacement == replacement);
+                if !known {
+                    let name = opened.sandbox.name();
+                    let message = format!("the agent's container {name} is ready");
+                    let details = json!({"container": name, "replacement": replacement});
+                    self.control(ControlEvent::Started, message, details).await?;
+                }
+                Ok(Some(opened.sandbox))
+            }
+            Err(error) => {
+                let (reason, message) = (error.category().to_owned(), error.to_string());
+                let details = json!({"category": error.category()});
+                self.decide(message.clone(), details, &SessionEnd::Failed { reason, message }).await?;
+                Ok(None)
+            }
+        }
     }
 
     fn call_entry(&self, call: &ToolUse, shell: Option<&ShellCall>, limit: Option<Duration>) -> ToolCallEntry {
         ToolCallEntry {
-            turn: self.transcript.turns,
+            turn: self.state.transcript.turns,
             tool_use_id: call.id.clone(),
             tool: call.name.clone(),
             input: call.input.clone(),
@@ -151,6 +149,19 @@ impl Session {
             reasoning: shell.and_then(|shell| shell.reasoning.clone()),
             timeout_ms: limit.map(millis),
         }
+    }
+
+    /// Commits the result of a call.
+    async fn result(
+        &mut self,
+        call: &ToolUse,
+        seq: i64,
+        outcome: CallOutcome,
+        result: &CommandResult,
+        note: Option<&str>,
+    ) -> Flow<()> {
+        let entry = self.result_entry(call, seq, outcome, result, note);
+        self.write(EntryBody::ToolResult(entry)).await.map(drop)
     }
 
     fn result_entry(
@@ -163,11 +174,12 @@ impl Session {
     ) -> ToolResultEntry {
         let is_error = matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. });
         let redactor = &self.presenter.redactor;
+        let outcome = redactor.outcome(outcome);
         let (stdout, stderr) = (redactor.captured(&result.stdout), redactor.captured(&result.stderr));
         let content = self.presenter.result(seq, &outcome, result.duration, &stdout, &stderr, note);
         let record = |stream: &MaskedStream| (stream.total > 0).then(|| present::record(stream));
         ToolResultEntry {
-            turn: self.transcript.turns,
+            turn: self.state.transcript.turns,
             call: seq,
             tool_use_id: call.id.clone(),
             outcome,

@@ -53,7 +53,7 @@ impl Default for Budgets {
 }
 
 /// Tokens that the last turn, for the findings, may write.
-const FINAL_TOKENS: u32 = 4_096;
+pub(super) const FINAL_TOKENS: u32 = 4_096;
 /// A turn with less room than this to write is not worth making.
 const LEAST_TOKENS: u32 = 1_024;
 /// Tokens that the results of one turn are reckoned at, when the last turn is reserved.
@@ -84,6 +84,14 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// The limit whose escalation has this reason.
+    #[must_use]
+    pub fn parse(reason: &str) -> Option<Self> {
+        [Self::Turns, Self::WallTime, Self::Tokens, Self::Cost, Self::Output, Self::Day]
+            .into_iter()
+            .find(|limit| limit.reason() == reason)
+    }
+
     /// The reason of the escalation.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -1,7 +1,10 @@
-//! A session's state and its way from the first entry to the last.
+//! A session's way from its first entry, or from wherever it stands, to the last.
 //!
-//! Whatever cannot go on leaves by [`Stop`], so that a step reads as what it does when all is well.
+//! The loop asks [`next`] for the step and takes it; what it writes it [takes](State::take) itself, so
+//! that its state is always the one that its entries tell. Whatever cannot go on leaves by [`Stop`], so
+//! that a step reads as what it does when all is well.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +15,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::budget::{Limit, Plan, Spent};
+use super::compact;
 use super::execute::Sandboxes;
+use super::frozen::Frozen;
+use super::present::Presenter;
+use super::resume::REACH;
+use super::state::{END, SHARE, State};
+use super::step::{Step, next};
 use super::summary::SummaryQueue;
-use super::transcript::{TELL, Transcript};
-use super::turn::Next;
-use super::{AgentDeps, Findings, Progress, SessionEnd, SessionInput, Trail, TrailError, prompt, tools};
-use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry};
-use crate::model::{Model, ModelError};
+use super::transcript::{REPLACED, TELL};
+use super::{AgentDeps, Progress, SessionEnd, Trail, TrailError, Wanted};
+use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry, ReasoningEntry};
+use crate::model::Model;
+use crate::session::SessionId;
 
 /// How long the last words of a session may wait for the store.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the last turn may take beyond the wall time.
 pub(super) const LAST_TURN: Duration = Duration::from_mins(2);
 
@@ -32,12 +40,22 @@ pub(super) enum Stop {
     Trail(TrailError),
     /// The session was cancelled.
     Cancelled,
-    /// The session is over.
-    End(SessionEnd),
 }
 
 /// What a step gives, if the session goes on.
 pub(super) type Flow<T> = Result<T, Stop>;
+
+/// Where a session begins.
+pub(super) struct Course {
+    pub(super) session: SessionId,
+    pub(super) frozen: Frozen,
+    /// Of a session that is new.
+    pub(super) first: Option<Box<IncidentEntry>>,
+    /// What its entries tell so far.
+    pub(super) state: State,
+    /// The small model's lines so far, by entry.
+    pub(super) summaries: HashMap<i64, String>,
+}
 
 /// One session while it runs.
 pub(super) struct Session {
@@ -46,114 +64,151 @@ pub(super) struct Session {
     pub(super) sandboxes: Sandboxes,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) summaries: SummaryQueue,
-    pub(super) input: SessionInput,
+    pub(super) session: SessionId,
+    pub(super) frozen: Frozen,
     pub(super) cancel: CancellationToken,
     pub(super) deadline: Instant,
-    pub(super) transcript: Transcript,
-    pub(super) system: String,
-    pub(super) tools: Value,
-    pub(super) presenter: super::present::Presenter,
+    pub(super) presenter: Presenter,
+    pub(super) state: State,
+    /// The call that this process put on record and has not begun with. One that an earlier controller put on
+    /// record is asked for instead, and never begun with.
+    pub(super) announced: Option<i64>,
+    /// Why the container in which the command on record was to run is gone.
+    pub(super) gone: Option<String>,
+    /// Whether the container that stands was made in place of one that was found to be gone, which is still to be
+    /// said.
+    pub(super) is_replaced: bool,
+    first: Option<Box<IncidentEntry>>,
     /// Shows in the progress that an entry waits for the store.
     _waiting: AbortOnDropHandle<()>,
 }
 
-pub(super) async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> SessionEnd {
-    let mut session = Session::new(deps, input, cancel);
-    let end = match session.work().await {
+/// Runs a session from where it stands to its end.
+pub(super) async fn run(deps: AgentDeps, course: Course, cancel: CancellationToken) -> SessionEnd {
+    let is_resumed = course.state.is_begun();
+    if let Some(end) = sealed(&course) {
+        return end;
+    }
+    let mut session = Session::new(deps, course, cancel);
+    let worked = async {
+        if is_resumed {
+            session.resume().await?;
+        }
+        session.work().await
+    };
+    let end = match worked.await {
         Ok(end) => end,
         Err(stop) => session.stopped(stop).await,
     };
     session.seal(end).await
 }
 
+/// The end of a session whose last entry stands.
+fn sealed(course: &Course) -> Option<SessionEnd> {
+    let likely = match next(&course.state, &course.frozen, false) {
+        Step::Seal(end) => Some(end),
+        _ => None,
+    };
+    course.state.sealed_end(likely)
+}
+
 impl Session {
-    fn new(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> Self {
-        let deadline = Instant::now() + Duration::from_secs(input.budgets.wall_time_seconds);
-        deps.progress.send_modify(|progress| progress.cost_known = input.pricing.known);
-        let presenter = super::present::Presenter::new(deps.redactor.clone());
-        let cut = presenter.cut;
+    fn new(deps: AgentDeps, course: Course, cancel: CancellationToken) -> Self {
+        let Course { session, frozen, first, state, summaries } = course;
+        let wall_time = Duration::from_secs(frozen.budgets.wall_time_seconds);
+        let deadline = Instant::now() + wall_time.saturating_sub(state.wall_time(Timestamp::now()));
+        // What is only looked up for the end of a session is looked up for a moment in every case.
+        let reach = if state.is_begun() { deadline.max(Instant::now() + REACH) } else { deadline };
+        deps.progress.send_modify(|progress| progress.cost_known = frozen.pricing.known);
         Self {
             _waiting: show_waiting(&*deps.recorder, deps.progress.clone()),
-            summaries: SummaryQueue::start(deps.summariser, input.session.clone()),
-            sandboxes: Sandboxes::new(deps.sandbox, deps.progress.clone(), deadline),
+            summaries: SummaryQueue::start(deps.summariser, session.clone(), summaries),
+            presenter: Presenter::new(deps.redactor, frozen.cut, &frozen.system),
+            sandboxes: Sandboxes::new(deps.sandbox, deps.progress.clone(), reach),
             recorder: deps.recorder,
             model: deps.model,
             progress: deps.progress,
+            session,
+            frozen,
             cancel,
             deadline,
-            transcript: Transcript::default(),
-            system: prompt::system(&input, cut, &presenter.fence),
-            presenter,
-            tools: tools::definitions(&input.budgets),
-            input,
+            state,
+            announced: None,
+            gone: None,
+            is_replaced: false,
+            first,
         }
     }
 
-    /// From the first entry to the end.
+    /// One step after another to the end.
     async fn work(&mut self) -> Flow<SessionEnd> {
-        self.begin().await?;
         loop {
-            let next = match self.plan() {
-                Plan::Turn { max_tokens } => self.turn(max_tokens).await?,
-                Plan::Last { max_tokens, limit } => return self.last_turn(limit, max_tokens).await,
-            };
-            if let Next::End(end) = next {
+            let step = self.next();
+            if let Step::Seal(end) = step {
                 return Ok(end);
             }
+            // A call that is on record gets its result first.
+            if self.cancel.is_cancelled() && self.state.is_begun() && self.state.call.is_none() {
+                return Err(Stop::Cancelled);
+            }
+            self.take(step).await?;
+        }
+    }
+
+    pub(super) fn next(&self) -> Step {
+        next(&self.state, &self.frozen, self.is_overdue())
+    }
+
+    pub(super) fn is_overdue(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    async fn take(&mut self, step: Step) -> Flow<()> {
+        match step {
+            Step::Begin => self.begin().await,
+            Step::SayUnpriced => {
+                let message = format!(
+                    "no price is configured for the model {:?}: its cost is unknown, and reckoned at the dearest known \
+                     price so that the budget holds",
+                    self.frozen.model
+                );
+                self.control(ControlEvent::Budget, message, Value::Null).await
+            }
+            Step::Say { turn, text, thinking } => {
+                self.write(EntryBody::Reasoning(ReasoningEntry { turn, text, thinking })).await.map(drop)
+            }
+            Step::Announce { call, todo } => self.announce(&call, todo).await,
+            Step::Answer { seq, call, answer } => self.answer(seq, &call, answer).await,
+            Step::SayLost { reason } => self.say_lost(&reason).await,
+            Step::Nudge { message, tell } => self.tell(ControlEvent::Nudged, message, tell).await,
+            Step::Warn { share, text } => {
+                let message = format!("more than {share} % of a budget is used; the model was told what is left");
+                self.control(ControlEvent::Budget, message, json!({SHARE: share, TELL: text})).await
+            }
+            Step::Compact { entries } => self.compact(&entries).await,
+            Step::Ask { max_tokens } => self.turn(max_tokens).await,
+            Step::SayLimit { limit, max_tokens } => self.say_limit(limit, max_tokens).await,
+            Step::AskLast { max_tokens } => self.last_turn(max_tokens).await,
+            Step::Seal(_) => Ok(()),
         }
     }
 
     async fn begin(&mut self) -> Flow<()> {
-        let input = &self.input;
-        let entry = IncidentEntry {
-            incident: json(&input.incident),
-            subject: json(&input.subject),
-            model: input.model.clone(),
-            system: self.system.clone(),
-            user: prompt::first_message(input, &self.presenter.fence),
-            tools: self.tools.clone(),
-            prices: json(&input.pricing),
-            budgets: json(&input.budgets),
-            operator: input.operator_version.clone(),
-        };
-        let unpriced = (!input.pricing.known).then(|| {
-            format!(
-                "no price is configured for the model {:?}: its cost is unknown, and reckoned at the dearest known price \
-                 so that the budget holds",
-                input.model
-            )
-        });
-        self.write(EntryBody::Incident(entry)).await?;
-        // The container is made while the model thinks about its first step.
-        self.sandboxes.begin(0);
-        if let Some(message) = unpriced {
-            self.control(ControlEvent::Budget, message, Value::Null).await?;
-        }
-        Ok(())
+        // There is always one where nothing stands yet.
+        let Some(first) = self.first.take() else { return Err(Stop::Cancelled) };
+        self.write(EntryBody::Incident(*first)).await.map(drop)
     }
 
-    fn plan(&self) -> Plan {
-        let spent = self.spent();
-        if Instant::now() >= self.deadline {
-            let max_tokens = self.input.budgets.last_tokens(&spent, &self.input.pricing.price);
-            return Plan::Last { max_tokens, limit: Limit::WallTime };
-        }
-        self.input.budgets.plan(&spent, &self.input.pricing.price)
-    }
-
-    fn spent(&self) -> Spent {
-        Spent {
-            turns: self.transcript.turns,
-            tokens: self.transcript.tokens,
-            cost: self.transcript.cost,
-            next_input: self.transcript.next_input_tokens(),
-            output_bytes: 0,
-        }
+    /// The container is made while the model thinks.
+    pub(super) fn want_sandbox(&mut self) {
+        let lost = self.state.transcript.lost_sandboxes;
+        self.sandboxes.want(lost, if lost == 0 { Wanted::Standing } else { Wanted::Fresh });
     }
 
     /// Commits an entry. Waits for the store as long as the wall time, and no longer than a moment
     /// once the session is cancelled.
     pub(super) async fn write(&mut self, body: EntryBody) -> Flow<i64> {
+        let body = self.presenter.redactor.repeated(body);
         let (cancel, deadline) = (self.cancel.clone(), self.deadline);
         let cancelled = async move {
             cancel.cancelled().await;
@@ -180,9 +235,33 @@ impl Session {
     }
 
     fn wrote(&mut self, seq: i64, body: &EntryBody) {
-        self.transcript.take(seq, body);
-        self.summaries.offer(seq, body);
-        self.progress.send_modify(|progress| progress.saw(seq, Timestamp::now(), body));
+        let now = Timestamp::now();
+        self.state.take(seq, now, body);
+        let shown = self.presenter.redactor.shown(body);
+        self.summaries.offer(seq, &shown);
+        self.progress.send_modify(|progress| progress.saw(seq, now, &shown));
+    }
+
+    /// Replaces old results in the conversation; on record stands what by.
+    async fn compact(&mut self, entries: &[i64]) -> Flow<()> {
+        let transcript = &self.state.transcript;
+        let before = transcript.next_input_tokens();
+        let replaced: Vec<compact::Replaced> = transcript
+            .results()
+            .filter(|(result, _)| entries.contains(&result.entry))
+            .map(|(result, text)| {
+                let summary = self.summaries.line(result.entry);
+                let text = compact::replacement(result, text, summary.as_deref(), &self.presenter.fence);
+                compact::Replaced { entry: result.entry, call: result.call, text }
+            })
+            .collect();
+        let message = format!(
+            "the conversation would measure about {before} tokens of the model's {}: {} old results were replaced by \
+             summaries",
+            self.frozen.budgets.window.tokens,
+            replaced.len()
+        );
+        self.control(ControlEvent::Compacted, message, json!({REPLACED: replaced, "tokens": before})).await
     }
 
     /// A recorder that gave up because of the cancellation is a cancelled session.
@@ -200,25 +279,18 @@ impl Session {
         self.control(event, message, json!({TELL: tell})).await
     }
 
-    /// The model did not answer: on record, and over.
-    pub(super) async fn model_failed(&mut self, error: &ModelError) -> Flow<SessionEnd> {
-        let details = json!({"category": error.category(), "requestId": error.request_id, "attempts": error.attempts});
-        self.control(ControlEvent::Error, error.to_string(), details).await?;
-        Ok(SessionEnd::Failed { reason: error.category().to_owned(), message: error.to_string() })
-    }
-
-    /// A person is needed.
-    pub(super) fn escalated(reason: &str, message: impl Into<String>, findings: Option<Findings>) -> SessionEnd {
-        SessionEnd::Escalated { reason: reason.to_owned(), message: message.into(), findings }
+    /// Commits a control entry about a failure that decides the end.
+    pub(super) async fn decide(&mut self, message: String, mut details: Value, end: &SessionEnd) -> Flow<()> {
+        details[END] = end.as_decided();
+        self.control(ControlEvent::Error, message, details).await
     }
 
     /// What a step that could not be finished means for the session.
     async fn stopped(&mut self, stop: Stop) -> SessionEnd {
         match stop {
-            Stop::End(end) => end,
             Stop::Trail(error) => audit_unavailable(&error),
             Stop::Cancelled => {
-                let (turns, commands) = (self.transcript.turns, self.progress.borrow().commands);
+                let (turns, commands) = (self.state.transcript.turns, self.progress.borrow().commands);
                 let message = format!("cancelled after {turns} turns and {commands} commands");
                 let entry =
                     ControlEntry { event: ControlEvent::Cancelled, message: message.clone(), details: Value::Null };
@@ -264,11 +336,6 @@ const AUDIT_UNAVAILABLE: &str = "AuditUnavailable";
 fn audit_unavailable(error: &TrailError) -> SessionEnd {
     let message = format!("the audit trail cannot be written, so nothing more was done: {error}");
     SessionEnd::Failed { reason: AUDIT_UNAVAILABLE.to_owned(), message }
-}
-
-/// Any value of ours as JSON; what cannot be (there is nothing of that kind here) is null.
-fn json(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
 }
 
 fn show_waiting(recorder: &dyn Trail, progress: watch::Sender<Progress>) -> AbortOnDropHandle<()> {

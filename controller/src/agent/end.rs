@@ -1,7 +1,9 @@
 //! How a session ends.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::frozen::json;
 use crate::audit::entry::{ConclusionEntry, Outcome};
 
 /// The end of a session. `reason` is a CamelCase word, as a condition has it; `message` is for
@@ -60,7 +62,42 @@ impl From<&ConclusionEntry> for Findings {
     }
 }
 
+/// An end as the control entry that decides it has it in its details.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Decided {
+    phase: String,
+    reason: String,
+    /// The entry's own, if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    findings: Option<Findings>,
+}
+
 impl SessionEnd {
+    /// As a control entry has it that decides it.
+    pub(super) fn as_decided(&self) -> Value {
+        let findings = match self {
+            Self::Escalated { findings, .. } => findings.clone(),
+            _ => None,
+        };
+        let (phase, reason, message) = (self.phase().to_owned(), self.reason().to_owned(), self.message().to_owned());
+        json(&Decided { phase, reason, message: Some(message), findings })
+    }
+
+    /// From a control entry's details, with the entry's own message.
+    pub(super) fn decided(end: &Value, message: &str) -> Option<Self> {
+        let Decided { phase, reason, message: own, findings } = Decided::deserialize(end).ok()?;
+        let message = own.unwrap_or_else(|| message.to_owned());
+        match phase.as_str() {
+            "Escalated" => Some(Self::Escalated { reason, message, findings }),
+            "Failed" => Some(Self::Failed { reason, message }),
+            "Cancelled" => Some(Self::Cancelled { message }),
+            _ => None,
+        }
+    }
+
     /// The phase that this end means, as the `sealed` entry has it.
     #[must_use]
     pub fn phase(&self) -> &'static str {

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Progress, SandboxSource};
-use crate::sandbox::{Command, CommandResult, Sandbox, SandboxError};
+use super::{Progress, SandboxSource, Wanted};
+use crate::sandbox::{Command, CommandResult, Recovered, Sandbox, SandboxError};
 
 /// How long a killed command may take to be gone.
 const KILL: Duration = Duration::from_secs(5);
@@ -20,7 +20,15 @@ const CLOSE: Duration = Duration::from_secs(30);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-type Opening = AbortOnDropHandle<Result<Arc<dyn Sandbox>, SandboxError>>;
+type Opening = AbortOnDropHandle<Result<Opened, SandboxError>>;
+
+/// A container that is there.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) sandbox: Arc<dyn Sandbox>,
+    /// Why the one that stood there was given up on the way.
+    pub(super) lost: Option<String>,
+}
 
 /// Makes containers ahead of time, one at a time.
 pub(super) struct Sandboxes {
@@ -28,66 +36,89 @@ pub(super) struct Sandboxes {
     progress: watch::Sender<Progress>,
     deadline: Instant,
     opening: Option<Opening>,
-    current: Option<Arc<dyn Sandbox>>,
+    current: Option<Opened>,
+    /// How many were lost before the one that is wanted now.
+    generation: Option<u32>,
 }
 
 impl Sandboxes {
     pub(super) fn new(source: Arc<dyn SandboxSource>, progress: watch::Sender<Progress>, deadline: Instant) -> Self {
-        Self { source, progress, deadline, opening: None, current: None }
+        Self { source, progress, deadline, opening: None, current: None, generation: None }
     }
 
-    /// Begins to make a container; the one before is forgotten.
-    pub(super) fn begin(&mut self, replacement: u32) {
+    /// Sees to it that the container is there or being made of which `lost` ones went before.
+    pub(super) fn want(&mut self, lost: u32, wanted: Wanted) {
+        if self.generation == Some(lost) {
+            return;
+        }
+        self.generation = Some(lost);
         self.current = None;
-        let open = open(self.source.clone(), replacement, self.progress.clone(), self.deadline);
+        let open = open(self.source.clone(), wanted, self.progress.clone(), self.deadline);
         self.opening = Some(AbortOnDropHandle::new(tokio::spawn(open)));
     }
 
-    /// The container, and whether it is handed out for the first time. Waits for it as long as the
-    /// wall time.
-    pub(super) async fn ready(&mut self) -> Result<(Arc<dyn Sandbox>, bool), SandboxError> {
-        if let Some(sandbox) = &self.current {
-            return Ok((sandbox.clone(), false));
+    /// The container that is there is the one of which `lost` ones went before: it was made in place of one that
+    /// was found to be gone.
+    pub(super) fn rename(&mut self, lost: u32) {
+        self.generation = Some(lost);
+    }
+
+    /// The container. Waits for it as long as the wall time.
+    pub(super) async fn ready(&mut self) -> Result<Opened, SandboxError> {
+        if let Some(opened) = &self.current {
+            return Ok(opened.clone());
         }
         let lost = |reason: &str| SandboxError::Lost { reason: reason.to_owned() };
-        let opening = self.opening.take().ok_or_else(|| lost("no container was asked for"))?;
-        let sandbox = opening.await.map_err(|_| lost("making the container was given up"))??;
-        self.current = Some(sandbox.clone());
-        Ok((sandbox, true))
+        let opening = self.opening.as_mut().ok_or_else(|| lost("no container was asked for"))?;
+        let opened = opening.await.map_err(|_| lost("making the container was given up"));
+        self.opening = None;
+        let opened = opened??;
+        self.current = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// The container, if it is there.
+    pub(super) fn current(&self) -> Option<Arc<dyn Sandbox>> {
+        self.current.as_ref().map(|opened| opened.sandbox.clone())
     }
 
     /// Nothing of the subject is changed from here on, also not by what a command left running.
     pub(super) async fn close(&mut self) {
         // A container that is not ready yet never will be.
         self.opening = None;
-        if let Some(sandbox) = self.current.take() {
-            let _ = timeout(CLOSE, sandbox.close()).await;
+        if let Some(opened) = self.current.take() {
+            let _ = timeout(CLOSE, opened.sandbox.close()).await;
         }
+        let _ = timeout(CLOSE, self.source.settle()).await;
     }
 }
 
 /// Asks for the container until it is there, the error will not go away, or the time is over.
 async fn open(
     source: Arc<dyn SandboxSource>,
-    replacement: u32,
+    wanted: Wanted,
     progress: watch::Sender<Progress>,
     deadline: Instant,
-) -> Result<Arc<dyn Sandbox>, SandboxError> {
+) -> Result<Opened, SandboxError> {
     let say = |sentence: Option<String>| progress.send_modify(|progress| progress.waiting = sentence);
     let mut pause = Duration::from_millis(250);
     let mut lost = 0;
+    let mut given_up = None;
     let mut seen = SandboxError::EngineUnavailable { reason: "the container was not ready in time".to_owned() };
     loop {
-        let Ok(opened) = timeout_at(deadline, source.open(replacement)).await else { return Err(seen) };
+        let Ok(opened) = timeout_at(deadline, source.open(wanted)).await else { return Err(seen) };
         match opened {
             Ok(sandbox) => {
                 if lost > 0 || pause > Duration::from_millis(250) {
                     say(None);
                 }
-                return Ok(sandbox);
+                return Ok(Opened { sandbox, lost: given_up });
             }
             Err(error) => {
-                lost += u32::from(matches!(error, SandboxError::Lost { .. }));
+                if let SandboxError::Lost { reason } = &error {
+                    lost += 1;
+                    given_up.get_or_insert_with(|| reason.clone());
+                }
                 let again = error.is_transient() || (lost > 0 && lost < 3);
                 if !again || Instant::now() + pause >= deadline {
                     return Err(error);
@@ -101,30 +132,47 @@ async fn open(
     }
 }
 
+/// Whether this controller starts a command, or an earlier one may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// By this one, now.
+    Here,
+    /// By an earlier one, perhaps: it is asked for and never started.
+    Before,
+}
+
 /// How a command ended, seen from the loop.
 pub(super) enum Ran {
     /// With an outcome.
     Done(CommandResult),
+    /// It was never started, and will not be.
+    Never,
     /// The session was cancelled meanwhile; with an outcome if one could be had.
     Cancelled(Option<CommandResult>),
     /// The container is lost or silent: nobody knows what became of the command.
     Lost(String),
 }
 
-/// Runs one command to its end, whatever that is. Never longer than its limit and a grace.
-pub(super) async fn run(sandbox: &dyn Sandbox, command: &Command, cancel: &CancellationToken) -> Ran {
+/// Runs one command to its end, whatever that is, or finds the end of one that was begun before. Never longer than
+/// its limit and a grace.
+pub(super) async fn run(sandbox: &dyn Sandbox, command: &Command, begun: Begun, cancel: &CancellationToken) -> Ran {
     let overdue = Instant::now() + command.timeout + GRACE;
-    let outcome = outcome(sandbox, command);
+    let outcome = outcome(sandbox, command, begun);
     tokio::pin!(outcome);
     tokio::select! {
         biased;
         ran = &mut outcome => match ran {
-            Ok(result) => Ran::Done(result),
+            Ok(Recovered::Ended(result)) => Ran::Done(result),
+            Ok(Recovered::NeverStarted) => Ran::Never,
             Err(error) => Ran::Lost(error.to_string()),
         },
         () = cancel.cancelled() => {
             let (_, ran) = tokio::join!(timeout(KILL, sandbox.kill(command.seq)), timeout(KILL, &mut outcome));
-            Ran::Cancelled(ran.ok().and_then(Result::ok))
+            match ran.ok().and_then(Result::ok) {
+                Some(Recovered::NeverStarted) => Ran::Never,
+                Some(Recovered::Ended(result)) => Ran::Cancelled(Some(result)),
+                None => Ran::Cancelled(None),
+            }
         }
         () = sleep_until(overdue) => {
             let _ = timeout(KILL, sandbox.kill(command.seq)).await;
@@ -135,10 +183,14 @@ pub(super) async fn run(sandbox: &dyn Sandbox, command: &Command, cancel: &Cance
 
 /// The command's outcome. While the engine is away it is asked for again, under the same number, so
 /// that nothing is started twice.
-async fn outcome(sandbox: &dyn Sandbox, command: &Command) -> Result<CommandResult, SandboxError> {
+async fn outcome(sandbox: &dyn Sandbox, command: &Command, begun: Begun) -> Result<Recovered, SandboxError> {
     let mut pause = Duration::from_millis(100);
     loop {
-        match sandbox.run(command).await {
+        let ran = match begun {
+            Begun::Here => sandbox.run(command).await.map(Recovered::Ended),
+            Begun::Before => sandbox.recover(command).await,
+        };
+        match ran {
             Err(SandboxError::EngineUnavailable { .. }) => sleep(pause).await,
             other => return other,
         }

@@ -26,6 +26,12 @@ impl Fence {
         Self { boundary: boundary.to_ascii_lowercase() }
     }
 
+    /// The fence that a session's system prompt explains: none in one of a version that had none.
+    #[must_use]
+    pub fn explained(boundary: &str, system: &str) -> Self {
+        Self::new(if system.contains(boundary) { boundary } else { "" })
+    }
+
     /// The line that opens the fence.
     #[must_use]
     pub fn open(&self) -> String {
@@ -42,6 +48,9 @@ impl Fence {
     #[must_use]
     pub fn around(&self, text: &str) -> String {
         let text = self.without_copies(&clean(text));
+        if self.boundary.is_empty() {
+            return text;
+        }
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         format!("{}\n{text}{end}{}", self.open(), self.close())
     }

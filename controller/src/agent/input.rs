@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Budgets;
 use crate::gateway::policy::Mode;
 use crate::model::Pricing;
+use crate::redact::Redactor;
 use crate::session::SessionId;
 
 /// What a session is given.
@@ -27,8 +28,30 @@ pub struct SessionInput {
     pub pricing: Pricing,
     /// What the container's Docker CLI can reach.
     pub docker: DockerAccess,
+    /// The container that is asked for, for a later controller that has to make it again. The loop
+    /// keeps it on record and does not look into it.
+    pub sandbox: Value,
     /// Version of the controller.
     pub operator_version: String,
+}
+
+impl SessionInput {
+    /// The same with secrets masked in what people and alerts wrote.
+    #[must_use]
+    pub fn masked(self, redactor: &Redactor) -> Self {
+        let text = |text: String| redactor.text(&text).value;
+        Self {
+            incident: IncidentBrief {
+                title: text(self.incident.title),
+                description: self.incident.description.map(text),
+                evidence: redactor.value(&self.incident.evidence).value,
+                ..self.incident
+            },
+            subject: SubjectBrief { description: self.subject.description.map(text), ..self.subject },
+            system_addition: self.system_addition.map(text),
+            ..self
+        }
+    }
 }
 
 /// An Incident, as the model and the trail are told of it.

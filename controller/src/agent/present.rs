@@ -7,12 +7,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::fence::Fence;
 use crate::audit::entry::{Bytes, CallOutcome, StreamRecord};
 use crate::redact::{MaskedStream, Redactor};
 
 /// How much of each stream the model sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// Bytes from the start.
     pub head: usize,
@@ -38,10 +40,10 @@ pub struct Presenter {
 }
 
 impl Presenter {
-    /// For a session of this redactor.
+    /// For a session of this redactor, with what its first entry says.
     #[must_use]
-    pub fn new(redactor: Redactor) -> Self {
-        Self { cut: Cut::default(), fence: Fence::new(redactor.boundary()), redactor }
+    pub fn new(redactor: Redactor, cut: Cut, system: &str) -> Self {
+        Self { cut, fence: Fence::explained(redactor.boundary(), system), redactor }
     }
 
     /// The text that the model is sent for a command. `seq` is the number of its `tool_call` entry, by

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::entry::{ChangeEntry, ChangeOutcome};
 use crate::audit::{EntryBody, EntryKind};
+use crate::model::Usage;
 use crate::money::NanoDollars;
 use crate::printable::short_line;
 
@@ -31,6 +32,9 @@ pub struct Progress {
     pub output_tokens: i64,
     /// What it cost so far; an upper bound unless `cost_known`.
     pub cost: NanoDollars,
+    /// How many secrets were masked so far.
+    #[serde(default)]
+    pub redacted: u64,
     /// Whether the model has a price.
     pub cost_known: bool,
     /// Number of the last entry.
@@ -76,6 +80,7 @@ impl Progress {
     pub fn saw(&mut self, seq: i64, at: Timestamp, body: &EntryBody) {
         // A change's entry can be seen before or after its neighbours.
         self.last_seq = self.last_seq.max(seq);
+        self.count(body);
         // The verbatim message is not for people: its words and calls have entries of their own.
         if body.kind() == EntryKind::Turn {
             return;
@@ -85,6 +90,29 @@ impl Progress {
         }
         self.recent.push_back(ProgressLine { seq, kind: body.kind(), at, text: line_of(body) });
     }
+}
+
+impl Progress {
+    fn count(&mut self, body: &EntryBody) {
+        match body {
+            EntryBody::Turn(turn) => {
+                let usage = Usage::from_api(turn.usage.clone());
+                self.turns = turn.turn;
+                self.cost += turn.cost;
+                self.input_tokens = self.input_tokens.saturating_add(whole(usage.total_input()));
+                self.cached_tokens = self.cached_tokens.saturating_add(whole(usage.cache_read));
+                self.output_tokens = self.output_tokens.saturating_add(whole(usage.output));
+            }
+            EntryBody::ToolResult(result) => self.redacted = self.redacted.saturating_add(result.redacted),
+            // One without a limit is not to run.
+            EntryBody::ToolCall(call) if call.timeout_ms.is_some() => self.commands += 1,
+            _ => {}
+        }
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// An entry in one line.

@@ -183,10 +183,16 @@ pub(super) fn last_turn(budget: &str) -> String {
     )
 }
 
-/// After the container was lost.
-pub(super) const REPLACED: &str = "Your container was lost and is replaced by a fresh one: the files, background \
-                                   processes and settings that you left in the old one are gone. The system itself is \
-                                   not affected by that. Check what the interrupted command did before you repeat it.";
+/// After the container was lost; `interrupted` if a command may have run in it then.
+pub(super) fn replaced(interrupted: bool) -> String {
+    let mut text = "Your container was lost and is replaced by a fresh one: the files, background processes and \
+                    settings that you left in the old one are gone. The system itself is not affected by that."
+        .to_owned();
+    if interrupted {
+        text.push_str(" Check what the interrupted command did before you repeat it.");
+    }
+    text
+}
 
 #[cfg(test)]
 mod tests {
@@ -220,6 +226,7 @@ mod tests {
             budgets: Budgets::default(),
             pricing: Pricing { known: true, price: Price::FREE },
             docker: DockerAccess::None,
+            sandbox: Value::Null,
             operator_version: "0.1.0".to_owned(),
         }
     }

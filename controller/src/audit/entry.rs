@@ -141,6 +141,21 @@ pub struct IncidentEntry {
     pub budgets: Value,
     /// Version of the controller.
     pub operator: String,
+    /// What else the course depends on. Absent in sessions of a version that could not resume one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+}
+
+/// What a session's course depends on besides what the model is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The thinking parameter of every call of the model; null for none.
+    pub thinking: Value,
+    /// How much of each output stream the model is shown.
+    pub cut: Value,
+    /// The container that was asked for.
+    pub sandbox: Value,
 }
 
 /// A message of the model, committed before anything in it is acted on.
@@ -165,6 +180,12 @@ pub struct TurnEntry {
     pub cost: NanoDollars,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
+    /// How many tokens it was allowed to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// More about a refusal, as the API has it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub stop_details: Value,
 }
 
 /// What the model said in words.
@@ -329,6 +350,19 @@ pub struct Change {
     pub argv: Vec<String>,
     /// The call as it is sent to the engine: `{"method", "path", "body"?}`.
     pub call: Value,
+    /// How its gateway knows it, so that a later controller can be told what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ChangeOrigin>,
+}
+
+/// How a gateway knows a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeOrigin {
+    /// Which life of the gateway.
+    pub boot: u64,
+    /// Its number of the change.
+    pub id: u64,
 }
 
 /// What a change is done to.
@@ -371,6 +405,15 @@ pub struct ChangeResult {
     /// What else the engine said: an exit code, a new container's id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
+}
+
+impl ChangeResult {
+    /// Nobody knows what came of it.
+    #[must_use]
+    pub fn unknown(reason: &str) -> Self {
+        let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
+        Self { outcome, duration_ms: 0, input: None, details: Value::Null }
+    }
 }
 
 /// How a change ended.

@@ -24,6 +24,7 @@ use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio::time::timeout_at;
 
+use super::reader::{AuditReader, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
@@ -236,5 +237,13 @@ impl AuditStore for PostgresStore {
         let answer = timeout_at(until, query).await;
         let rows = connection.settle(answer, Doing::Asking)?;
         rows.into_iter().map(|row| codec::decode(&row.body, row.summary)).collect()
+    }
+
+    async fn stored(&self, session: &SessionId, after: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        self.page(session, after, limit).await
+    }
+
+    async fn running(&self) -> Result<Vec<SessionRecord>, AuditError> {
+        self.sessions(&SessionFilter::running()).await
     }
 }

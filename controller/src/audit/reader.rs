@@ -84,6 +84,12 @@ pub struct SessionFilter {
 }
 
 impl SessionFilter {
+    /// The sessions whose row says that they run.
+    #[must_use]
+    pub fn running() -> Self {
+        Self { phase: Some("Running".to_owned()), limit: Some(MAX_SESSIONS), ..Self::default() }
+    }
+
     /// The limit in force.
     #[must_use]
     pub fn effective_limit(&self) -> i64 {

@@ -79,7 +79,7 @@ pub(super) fn announced(
 ) -> Result<Change, Refusal> {
     let Description { action, summary } = call::describe(ask, &target.name, other, exec).ok_or_else(unknown)?;
     let argv = exec.and_then(|exec| exec.cmd.clone()).unwrap_or_default();
-    Ok(Change { action: action.into(), target, summary, argv, call: call.record() })
+    Ok(Change { action: action.into(), target, summary, argv, call: call.record(), origin: None })
 }
 
 /// For a call that is none of those which a part of the gateway knows; it is a mistake if that is ever seen.

@@ -195,7 +195,14 @@ mod tests {
         let target =
             ChangeTarget { kind: "container".into(), id: "c".repeat(64), name: "shop-web-1".into(), service: None };
         let call = serde_json::json!({"method": "POST", "path": "/containers/x/restart"});
-        Change { action: "container.restart".into(), target, summary: summary.into(), argv: Vec::new(), call }
+        Change {
+            action: "container.restart".into(),
+            target,
+            summary: summary.into(),
+            argv: Vec::new(),
+            call,
+            origin: None,
+        }
     }
 
     fn changes() -> Changes {

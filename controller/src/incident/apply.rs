@@ -35,6 +35,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
     let known = Known {
         validated: &validated,
         view: context.engine.view(&key),
+        expected: context.engine.is_expected(&key),
         earlier_runs: context.engine.cancel_others(&key.uid, Some(key.attempt)),
         blocked: context.engine.is_blocked(&key),
         turn: &|| context.turn(&key.uid),
@@ -65,7 +66,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             Ok(Action::requeue(Duration::from_millis(500)))
         }
         Plan::Adopt => {
-            take_up(incident, context, &key);
+            take_up(incident, context, &key, validated.as_ref().ok());
             Ok(Action::requeue(LOOK_AGAIN))
         }
         Plan::Start => match &validated {
@@ -114,6 +115,13 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
         reason: "AuditUnavailable",
         message: format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(&error)),
     })?;
+    let used_up = context.spending.used_up().await.map_err(|error| Trouble {
+        reason: "AuditUnavailable",
+        message: format!("what was spent today cannot be read: {}; trying again", crate::error::chain(&error)),
+    })?;
+    if let Some(message) = used_up {
+        return Err(Trouble { reason: "DailyBudget", message });
+    }
     let late = |_| Trouble {
         reason: "EngineUnavailable",
         message: format!("the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"),
@@ -121,12 +129,16 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
     sandbox.map_err(late)?.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
 }
 
-/// Takes over the session of an earlier controller.
-fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey) {
+/// Goes on with the session of an earlier controller. One that was cancelled meanwhile ends, and does nothing before.
+fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey, accepted: Option<&Accepted>) {
     let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
-    if let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), true) {
-        context.engine.spawn(key, adopt::adopt(context.clone(), key.uid.clone(), key.attempt, seat));
+    let Some(seat) = context.engine.reserve(key, &subject, ObjectRef::from_obj(incident), true) else { return };
+    if incident.spec.cancel == Some(key.attempt) {
+        seat.cancel.cancel();
     }
+    let fallback = accepted.map(|accepted| Work::new(incident, accepted, context));
+    let incident = Arc::new(incident.clone());
+    context.engine.spawn(key, adopt::adopt(context.clone(), incident, key.attempt, fallback, seat));
 }
 
 /// Writes a status if it says something new, and the Events of what changed.

@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 
 use super::Error;
 use crate::context::Context;
-use crate::session::SessionId;
+use crate::session::{SessionId, adopt};
 
 /// After this long the Incident goes, and what is left on the engine is swept by its label later.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -21,6 +21,10 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(15);
 /// Lets a deleted Incident go, or asks to be called again.
 pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Result<Action, Error> {
     let uid = incident.uid().unwrap_or_default();
+    // One that an earlier controller left is ended orderly, too: cancelled, on record, and sealed.
+    for record in context.engine.expected().iter().filter(|record| record.new.incident_uid == uid) {
+        adopt::end(context, record);
+    }
     let runs = context.engine.cancel_others(&uid, None);
     let trouble =
         if runs { Some("its session does not end".to_owned()) } else { remove(incident, context).await.err() };

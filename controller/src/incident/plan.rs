@@ -18,7 +18,7 @@ pub enum Plan {
         /// Whether a person cancelled this attempt.
         cancel: bool,
     },
-    /// A session of an earlier controller: its row says what became of it.
+    /// A session of an earlier controller: it is gone on with, or its row says how it ended.
     Adopt,
     /// It cannot be worked on as it stands.
     Reject(Rejected),
@@ -47,6 +47,9 @@ pub struct Known<'a> {
     pub validated: &'a Result<Accepted, Rejected>,
     /// The session of this attempt, if this controller has it.
     pub view: Option<SessionView>,
+    /// Whether the audit store says that an earlier controller's session of this attempt runs, also if that
+    /// controller did not come to write the status.
+    pub expected: bool,
     /// Whether a session of another attempt of this Incident still runs.
     pub earlier_runs: bool,
     /// Whether a start failed a moment ago.
@@ -71,9 +74,10 @@ pub fn plan(incident: &Incident, known: Known<'_>) -> Plan {
     if known.earlier_runs {
         return Plan::StopEarlier;
     }
-    if of_this_attempt.is_some_and(|status| {
+    let is_running = of_this_attempt.is_some_and(|status| {
         status.session_id.is_some() && matches!(status.phase, IncidentPhase::Running | IncidentPhase::Verifying)
-    }) {
+    });
+    if known.expected || is_running {
         return Plan::Adopt;
     }
     if cancelled {
@@ -129,7 +133,10 @@ mod tests {
     }
 
     fn decide(incident: &Incident, validated: &Result<Accepted, Rejected>, view: Option<SessionView>) -> Plan {
-        plan(incident, Known { validated, view, earlier_runs: false, blocked: false, turn: &|| Turn::Start })
+        plan(
+            incident,
+            Known { validated, view, expected: false, earlier_runs: false, blocked: false, turn: &|| Turn::Start },
+        )
     }
 
     #[test]
@@ -146,6 +153,25 @@ mod tests {
         let running = incident("attempt: 1", "{phase: Running, attempt: 1, sessionId: x}");
         let gone = Err(Rejected { reason: "SubjectNotFound", message: String::new() });
         assert_eq!(decide(&running, &gone, None), Plan::Adopt);
+    }
+
+    #[test]
+    fn a_session_that_only_the_audit_store_knows_is_adopted_before_anything_else() {
+        let known = |validated| Known {
+            validated,
+            view: None,
+            expected: true,
+            earlier_runs: false,
+            blocked: false,
+            turn: &|| Turn::Start,
+        };
+        let gone = Err(Rejected { reason: "SubjectNotFound", message: String::new() });
+        let cancelled = incident("attempt: 1, cancel: 1", "{}");
+        let suspended = accepted(true);
+        assert_eq!(plan(&cancelled, known(&suspended)), Plan::Adopt);
+        assert_eq!(plan(&cancelled, known(&gone)), Plan::Adopt);
+        let done = incident("attempt: 1", "{phase: Cancelled, attempt: 1}");
+        assert_eq!(plan(&done, known(&gone)), Plan::Leave);
     }
 
     #[test]
@@ -171,6 +197,7 @@ mod tests {
         let known = Known {
             validated: &accepted(false),
             view: None,
+            expected: false,
             earlier_runs: true,
             blocked: false,
             turn: &|| Turn::Start,

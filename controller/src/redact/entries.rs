@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Edges, Masked, Redactor, commands, scan};
 use crate::audit::entry::{
-    Bytes, Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange, EntryBody, InputRecord,
+    Bytes, CallOutcome, Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange, EntryBody, InputRecord,
 };
 
 impl Redactor {
@@ -99,6 +99,7 @@ impl Redactor {
                 action: change.action.clone(),
                 target: change.target.clone(),
                 summary: shown,
+                origin: change.origin,
                 argv: argv.value.as_array().into_iter().flatten().map(words).collect(),
                 call: call.value,
             },
@@ -143,6 +144,26 @@ impl Redactor {
         let masked = self.bytes(&bytes, Edges { start: false, end: cut });
         let head = Bytes::from(masked.value);
         Masked { value: InputRecord { head, ..input.clone() }, count: masked.count }
+    }
+
+    /// How a call ended, as it goes on record: its reason may be the container's or the engine's.
+    #[must_use]
+    pub fn outcome(&self, outcome: CallOutcome) -> CallOutcome {
+        match outcome {
+            CallOutcome::NotStarted { reason } => CallOutcome::NotStarted { reason: self.text(&reason).value },
+            CallOutcome::Unknown { reason } => CallOutcome::Unknown { reason: self.text(&reason).value },
+            outcome => outcome,
+        }
+    }
+
+    /// An entry that repeats the model's words, as it goes on record. Word for word they stand in the `turn`;
+    /// a call's entry has them too, for it is what runs.
+    #[must_use]
+    pub fn repeated(&self, body: EntryBody) -> EntryBody {
+        match body {
+            EntryBody::Reasoning(_) | EntryBody::Conclusion(_) => self.shown(&body).into_owned(),
+            body => body,
+        }
     }
 
     /// An entry as it is shown. What the model said stays in the trail word for word; a secret in it, which

@@ -64,6 +64,11 @@ const RULES: &[Rule] = &[
     rule("signature", &["x-amz-signature=", "x-amz-security-token=", "x-amz-credential=", "x-goog-signature=", "x-goog-credential="], r#"(?i)^x-(?:amz|goog)-[a-z-]+=([^&\s"'<>]+)"#),
     Rule { word: false, check: sas, ..rule("azure-signature", &["?sig=", "&sig=", ";sig="], r"^[?&;]sig=([A-Za-z0-9%+/=_-]{20,})") },
     // To the end of the line or of the string: some schemes have several parts.
+    rule(
+        "auth-header",
+        &["authorization"],
+        r#"(?i)^authorization\\*["']?\s*(?:=>|[:=,])\s*\\*["']?(?:basic|bearer|token|negotiate|apikey|key|digest|ntlm|splunk|aws4-hmac-sha256|sharedkey|github-bearer)\s+([^\s"'\\][^\r\n\x00"'\\]*)"#,
+    ),
     Rule { check: header, ..rule(
         "auth-header",
         &["authorization"],

@@ -21,7 +21,7 @@ use super::changes::Changes;
 use super::dial::{Aside, Condition};
 use super::stream::{Identity, Patience, Stream};
 use super::{
-    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Sandbox, SandboxError, SandboxPlan,
+    Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Recovered, Sandbox, SandboxError, SandboxPlan,
     SandboxProvider, SandboxRequest,
 };
 use crate::session::SessionId;
@@ -284,6 +284,7 @@ impl SandboxProvider for DockerProvider {
         let session = &plan.request.session;
         let name = names::container(session);
         let found = self.standing(&name).await?;
+        let is_kept = found.is_some();
         let made = async {
             let id = match found {
                 Some(id) => id,
@@ -299,7 +300,7 @@ impl SandboxProvider for DockerProvider {
         // while all is removed would stay.
         let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
         match stream.and_then(|stream| Ok((stream, changes?))) {
-            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes })),
+            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes, is_kept })),
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -357,6 +358,7 @@ struct DockerSandbox {
     name: String,
     stream: Stream,
     changes: Changes,
+    is_kept: bool,
 }
 
 #[async_trait]
@@ -367,6 +369,14 @@ impl Sandbox for DockerSandbox {
 
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
         self.stream.run(command).await
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.stream.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {

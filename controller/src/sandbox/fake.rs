@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Sandbox,
-    SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
+    Command, CommandEnd, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, OutputChunk, OutputStream, Recovered,
+    Sandbox, SandboxError, SandboxPlan, SandboxProvider, SandboxRequest,
 };
-use crate::audit::entry::{Change, ChangeResult};
+use crate::audit::entry::{Change, ChangeOrigin, ChangeResult};
 use crate::session::SessionId;
 
 type Run = dyn Fn(&Command) -> CommandResult + Send + Sync;
@@ -31,6 +31,8 @@ pub enum FakeCall {
     Remove(SessionId),
     /// A command that was really started: number and text. A second start of a number is none.
     Run(i64, String),
+    /// [`Sandbox::recover`].
+    Recover(i64),
     /// [`Sandbox::kill`].
     Kill(i64),
     /// [`Sandbox::close`].
@@ -93,6 +95,12 @@ impl Ledger for MemoryLedger {
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
         self.state().completed.push((begun, result.clone()));
         Ok(())
+    }
+
+    fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
+        let state = self.state();
+        let numbered = (1_i64..).zip(state.begun.iter().map(|change| change.origin));
+        numbered.filter(|(seq, _)| state.completed.iter().all(|(completed, _)| completed != seq)).collect()
     }
 }
 
@@ -223,11 +231,12 @@ impl SandboxProvider for FakeProvider {
         if let Some(error) = state.create_error.clone() {
             return Err(error);
         }
+        let is_kept = state.standing.contains_key(session);
         let sandbox = state
             .standing
             .entry(session.clone())
             .or_insert_with(|| Arc::new(FakeSandbox::new(format!("operator-agent-{session}"), self.shared.clone())));
-        Ok(sandbox.clone())
+        Ok(Arc::new(Handle { sandbox: sandbox.clone(), is_kept }))
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
@@ -336,14 +345,26 @@ impl Sandbox for FakeSandbox {
             self.start(command, &entry);
         }
         tokio::select! {
-            Ok(result) = outcome.wait_for(Option::is_some) => {
-                result.clone().ok_or_else(|| SandboxError::Lost { reason: "no outcome".into() })
-            }
+            biased;
             Ok(reason) = lost.wait_for(Option::is_some) => {
                 Err(SandboxError::Lost { reason: reason.clone().unwrap_or_default() })
             }
+            Ok(result) = outcome.wait_for(Option::is_some) => {
+                result.clone().ok_or_else(|| SandboxError::Lost { reason: "no outcome".into() })
+            }
             else => Err(SandboxError::Lost { reason: "the fake is gone".into() }),
         }
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.shared.record(FakeCall::Recover(command.seq));
+        let known = self.commands.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&command.seq);
+        match self.lost.borrow().clone() {
+            Some(reason) => return Err(SandboxError::Lost { reason }),
+            None if known => {}
+            None => return Ok(Recovered::NeverStarted),
+        }
+        self.run(command).await.map(Recovered::Ended)
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
@@ -360,6 +381,39 @@ impl Sandbox for FakeSandbox {
 
     async fn close(&self) {
         self.shared.record(FakeCall::Close);
+    }
+}
+
+/// A fake sandbox as one caller of `create` has it.
+struct Handle {
+    sandbox: Arc<FakeSandbox>,
+    is_kept: bool,
+}
+
+#[async_trait]
+impl Sandbox for Handle {
+    fn name(&self) -> &str {
+        self.sandbox.name()
+    }
+
+    async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        self.sandbox.run(command).await
+    }
+
+    async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.sandbox.recover(command).await
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.sandbox.kill(seq).await
+    }
+
+    async fn close(&self) {
+        self.sandbox.close().await;
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::dial::Dial;
-use super::{Command, CommandResult, SandboxError};
+use super::{Command, CommandResult, Recovered, SandboxError};
 use driver::Driver;
 
 mod driver;
@@ -60,8 +60,11 @@ pub struct Stream {
     lost: watch::Receiver<Option<String>>,
 }
 
+type Answer = oneshot::Sender<Result<Recovered, SandboxError>>;
+
 enum Ask {
-    Run { command: Command, answer: oneshot::Sender<Result<CommandResult, SandboxError>> },
+    Run { command: Command, answer: Answer },
+    Recover { command: Command, answer: Answer },
     Kill { seq: i64, answer: oneshot::Sender<()> },
 }
 
@@ -81,6 +84,26 @@ impl Stream {
     pub async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Ask::Run { command: command.clone(), answer }).await?;
+        match self.answered(answered).await? {
+            Recovered::Ended(result) => Ok(result),
+            Recovered::NeverStarted => {
+                let reason = format!("command {} was given up by who asked for it before", command.seq);
+                Err(SandboxError::Lost { reason })
+            }
+        }
+    }
+
+    /// Finds the outcome of a command that may have been started before, and never starts it.
+    pub async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Ask::Recover { command: command.clone(), answer }).await?;
+        self.answered(answered).await
+    }
+
+    async fn answered(
+        &self,
+        answered: oneshot::Receiver<Result<Recovered, SandboxError>>,
+    ) -> Result<Recovered, SandboxError> {
         match answered.await {
             Ok(result) => result,
             Err(_) => Err(self.lost().await),

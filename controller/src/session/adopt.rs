@@ -5,22 +5,57 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use crds::Incident;
 
-use super::engine::Seat;
-use super::task::{failed, take_over, wait};
+use super::engine::{Engine, Seat, SessionKey};
+use super::resume::{go_on, unseen};
+use super::task::{Running, Work, failed, wait};
 use super::view::End;
-use crate::agent::SessionEnd;
 use crate::audit::{AuditStore, SessionRecord};
 use crate::context::Context;
 
-/// Shows what became of it.
-pub async fn adopt(context: Arc<Context>, uid: String, attempt: i64, seat: Seat) {
+/// Goes on with the session of an Incident, or shows how it ended. `fallback` is what the Incident asks for now, if
+/// it can be worked on.
+pub async fn adopt(context: Arc<Context>, incident: Arc<Incident>, attempt: i64, fallback: Option<Work>, seat: Seat) {
+    let running = Running::begin(&context);
+    let uid = incident.metadata.uid.clone().unwrap_or_default();
     let end = match find(&*context.audit, &uid, attempt, &seat).await {
-        Ok(record) => take_over(&context, &record, &seat.view).await,
+        Ok(record) => {
+            if End::from_record(&record).is_none() {
+                let note = format!("session {} goes on behind entry {}", record.new.id, record.state.last_seq);
+                context.events.normal(&*incident, "SessionResumed", "Resume", &note).await;
+            }
+            go_on(&context, &record, fallback, &seat).await
+        }
         Err(end) => end,
     };
+    drop(running);
     seat.view.send_modify(|view| view.end = Some(end));
+}
+
+/// Ends a session that nobody wants any more: its Incident is gone, or has ended, or is at a later attempt. It ends
+/// as one that was cancelled, and its place is given back.
+pub fn end(context: &Arc<Context>, record: &SessionRecord) {
+    let key = SessionKey::of(record);
+    let Some(seat) = context.engine.reserve(&key, &Engine::subject_of(record), Engine::incident_of(record), true)
+    else {
+        return;
+    };
+    tracing::info!(session = %record.new.id, incident = record.new.incident_name, "ending a session that is not wanted any more");
+    seat.cancel.cancel();
+    let (context, task_key) = (context.clone(), key.clone());
+    context.engine.clone().spawn(&key, async move {
+        let running = Running::begin(&context);
+        // Its row may have changed since it was seen.
+        let end = match find(&*context.audit, &task_key.uid, task_key.attempt, &seat).await {
+            Ok(record) => go_on(&context, &record, None, &seat).await,
+            Err(end) => end,
+        };
+        drop(running);
+        seat.view.send_modify(|view| view.end = Some(end));
+        context.engine.forget(&task_key);
+        context.wake_queue();
+    });
 }
 
 /// The session's row. Each try is bounded by the store; a cancellation ends the pause between two,
@@ -35,12 +70,7 @@ async fn find(audit: &dyn AuditStore, uid: &str, attempt: i64, seat: &Seat) -> R
             Err(error) => return Err(failed("AuditUnavailable", &crate::error::chain(&error))),
         };
         if last {
-            let message = format!(
-                "cancelled while the audit store was away, so what an earlier controller's session did is not shown \
-                 here and its trail is not sealed: {}",
-                crate::error::chain(&error)
-            );
-            return Err(End::of(&SessionEnd::Cancelled { message }, Timestamp::now()));
+            return Err(unseen(&error));
         }
         tokio::select! {
             () = seat.cancel.cancelled() => {}
@@ -53,13 +83,14 @@ async fn find(audit: &dyn AuditStore, uid: &str, attempt: i64, seat: &Seat) -> R
 mod tests {
     use std::time::Duration;
 
-    use crds::{Incident, IncidentPhase};
+    use crds::IncidentPhase;
+    use jiff::Timestamp;
     use kube::runtime::reflector::ObjectRef;
 
     use super::*;
     use crate::audit::NewSession;
     use crate::audit::fake::FakeStore;
-    use crate::session::{Engine, SessionId, SessionKey};
+    use crate::session::SessionId;
 
     fn seat() -> (Arc<Engine>, SessionKey, Seat) {
         let (engine, _) = Engine::new(1);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{SessionId, SessionView};
+use crate::audit::SessionRecord;
 
 /// Names a session before it has a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,14 @@ pub struct SessionKey {
     pub uid: String,
     /// The attempt, from 1.
     pub attempt: i64,
+}
+
+impl SessionKey {
+    /// The key of a session's row.
+    #[must_use]
+    pub fn of(record: &SessionRecord) -> Self {
+        Self { uid: record.new.incident_uid.clone(), attempt: record.new.attempt }
+    }
 }
 
 /// A place that a session takes, from its reservation until it is forgotten.
@@ -38,6 +47,9 @@ pub struct Engine {
     places: Mutex<HashMap<SessionKey, Place>>,
     /// Incidents that could not start for a reason of their own: they hold up nobody until then.
     blocked: Mutex<HashMap<SessionKey, Instant>>,
+    /// Sessions of an earlier controller that the audit store says run, until they are taken up. They are there:
+    /// their Subject is busy, and their containers are not to be swept away.
+    expected: Mutex<HashMap<SessionKey, SessionRecord>>,
     changed: mpsc::UnboundedSender<ObjectRef<Incident>>,
     /// Dropped tasks leave their rows and containers for the next controller.
     abandon: CancellationToken,
@@ -61,6 +73,7 @@ impl Engine {
             limit,
             places: Mutex::default(),
             blocked: Mutex::default(),
+            expected: Mutex::default(),
             changed,
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -82,6 +95,42 @@ impl Engine {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn expecting(&self) -> MutexGuard<'_, HashMap<SessionKey, SessionRecord>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of the sessions that the audit store says run: those that have no place here are expected to be
+    /// taken up. Those that were expected and do not run any more are not.
+    pub fn expect(&self, running: &[SessionRecord]) {
+        let places = self.places();
+        let without = running.iter().filter(|record| !places.contains_key(&SessionKey::of(record)));
+        *self.expecting() = without.map(|record| (SessionKey::of(record), record.clone())).collect();
+    }
+
+    /// Whether the session of this key is expected to be taken up.
+    #[must_use]
+    pub fn is_expected(&self, key: &SessionKey) -> bool {
+        self.expecting().contains_key(key)
+    }
+
+    /// The sessions that are expected to be taken up.
+    #[must_use]
+    pub fn expected(&self) -> Vec<SessionRecord> {
+        self.expecting().values().cloned().collect()
+    }
+
+    /// `namespace/name` of a session's Subject.
+    #[must_use]
+    pub fn subject_of(record: &SessionRecord) -> String {
+        format!("{}/{}", record.new.incident_namespace, record.new.subject)
+    }
+
+    /// A session's Incident.
+    #[must_use]
+    pub fn incident_of(record: &SessionRecord) -> ObjectRef<Incident> {
+        ObjectRef::new(&record.new.incident_name).within(&record.new.incident_namespace)
+    }
+
     /// The session as it stands, if this controller has it.
     #[must_use]
     pub fn view(&self, key: &SessionKey) -> Option<SessionView> {
@@ -93,20 +142,23 @@ impl Engine {
     pub fn busy(&self) -> (HashSet<String>, usize) {
         let places = self.places();
         let active = places.values().filter(|place| place.view.borrow().end.is_none());
-        let subjects: Vec<_> = active.map(|place| place.subject.clone()).collect();
+        let mut subjects: Vec<_> = active.map(|place| place.subject.clone()).collect();
+        subjects.extend(self.expecting().values().map(Self::subject_of));
         let count = subjects.len();
         (subjects.into_iter().collect(), count)
     }
 
-    /// Sessions by name whose task has not ended.
+    /// Sessions by name whose task has not ended, or that are expected to be taken up.
     #[must_use]
     pub fn active(&self) -> HashSet<SessionId> {
         let places = self.places();
-        places
+        let active = places
             .values()
             .filter(|place| place.view.borrow().end.is_none())
-            .filter_map(|place| place.view.borrow().id.clone())
-            .collect()
+            .filter_map(|place| place.view.borrow().id.clone());
+        let mut active: HashSet<_> = active.collect();
+        active.extend(self.expecting().values().map(|record| record.new.id.clone()));
+        active
     }
 
     /// Whether a reservation is being made or a session runs whose row has no name yet.
@@ -129,6 +181,11 @@ impl Engine {
             count += 1;
             busy |= place.subject == subject;
         }
+        let mut expected = self.expecting();
+        for record in expected.values() {
+            count += 1;
+            busy |= Self::subject_of(record) == subject;
+        }
         if !adopt && (busy || count >= self.limit) {
             return None;
         }
@@ -136,6 +193,7 @@ impl Engine {
         let cancel = CancellationToken::new();
         let place = Place { subject: subject.to_owned(), incident, view, cancel: cancel.clone() };
         places.insert(key.clone(), place);
+        expected.remove(key);
         Some(Seat { view: sender, cancel })
     }
 

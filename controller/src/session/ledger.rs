@@ -1,7 +1,7 @@
 //! A session's changes of its subject, on record in its trail.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::agent::{Progress, Trail};
-use crate::audit::entry::{Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange};
-use crate::audit::{AuditStore, Entry, EntryBody};
+use crate::audit::EntryBody;
+use crate::audit::entry::{Change, ChangeEntry, ChangeOrigin, ChangeResult, CompletedChange};
+use crate::redact::Redactor;
 use crate::sandbox::Ledger;
-use crate::session::SessionId;
 
 /// How long a change waits for the audit store before it is refused. The gateway itself waits a little
 /// longer, so that it hears the reason.
@@ -24,17 +24,39 @@ const COMPLETE: Duration = Duration::from_mins(1);
 pub struct SessionLedger {
     trail: Arc<dyn Trail>,
     progress: watch::Sender<Progress>,
+    redactor: Redactor,
+    /// Changes that were begun and of which the end is not on record.
+    open: Mutex<BTreeMap<i64, Option<ChangeOrigin>>>,
 }
 
 impl SessionLedger {
-    /// The ledger of the session that `trail` writes.
+    /// The ledger of the session that `trail` writes. `open` are the changes that an earlier controller began.
     #[must_use]
-    pub fn new(trail: Arc<dyn Trail>, progress: watch::Sender<Progress>) -> Self {
-        Self { trail, progress }
+    pub fn new(
+        trail: Arc<dyn Trail>,
+        progress: watch::Sender<Progress>,
+        redactor: Redactor,
+        open: BTreeMap<i64, Option<ChangeOrigin>>,
+    ) -> Self {
+        Self { trail, progress, redactor, open: Mutex::new(open) }
+    }
+
+    /// Puts on record that nobody knows what came of the changes that are still open.
+    pub async fn settle(&self) {
+        for (seq, _) in self.left_open() {
+            let unknown = ChangeResult::unknown("the controller ended before it heard what came of it");
+            if let Err(error) = self.complete(seq, &unknown).await {
+                tracing::error!(entry = seq, error, "a change stays without its end on record");
+            }
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<i64, Option<ChangeOrigin>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
-        let body = EntryBody::Change(entry);
+        let body = EntryBody::Change(self.redactor.change_entry(&entry).value);
         let recorded = tokio::time::timeout(patience, self.trail.record_within(body.clone(), patience)).await;
         let seq = recorded
             .map_err(|_| format!("the audit store did not answer within {} s", patience.as_secs()))?
@@ -47,53 +69,19 @@ impl SessionLedger {
 #[async_trait]
 impl Ledger for SessionLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
-        self.write(ChangeEntry::Begun(change.clone()), BEGIN).await
+        let seq = self.write(ChangeEntry::Begun(change.clone()), BEGIN).await?;
+        self.open().insert(seq, change.origin);
+        Ok(seq)
     }
 
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
         let completed = CompletedChange { change: begun, result: result.clone() };
-        self.write(ChangeEntry::Completed(completed), COMPLETE).await.map(drop)
+        self.write(ChangeEntry::Completed(completed), COMPLETE).await?;
+        self.open().remove(&begun);
+        Ok(())
     }
-}
 
-/// How many entries are read at once.
-const PAGE: i64 = 500;
-
-/// The last words on changes of which an earlier controller put the beginning on record and not the end.
-pub async fn left_open(store: &dyn AuditStore, session: &SessionId) -> Vec<EntryBody> {
-    let (mut open, mut after) = (BTreeSet::new(), 0);
-    loop {
-        match store.entries(session, after, PAGE).await {
-            Ok(page) => {
-                let Some(last) = page.last() else { break };
-                after = last.seq;
-                for entry in &page {
-                    note(&mut open, entry);
-                }
-            }
-            Err(error) => {
-                tracing::error!(%session, error = crate::error::chain(&error), "changes may stay without their end on record");
-                break;
-            }
-        }
-    }
-    let reason = "the controller ended before it heard what came of it";
-    let unknown = |change| {
-        let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
-        let result = ChangeResult { outcome, duration_ms: 0, input: None, details: serde_json::Value::Null };
-        EntryBody::Change(ChangeEntry::Completed(CompletedChange { change, result }))
-    };
-    open.into_iter().map(unknown).collect()
-}
-
-fn note(open: &mut BTreeSet<i64>, entry: &Entry) {
-    match &entry.body {
-        EntryBody::Change(ChangeEntry::Begun(_)) => {
-            open.insert(entry.seq);
-        }
-        EntryBody::Change(ChangeEntry::Completed(done)) => {
-            open.remove(&done.change);
-        }
-        _ => {}
+    fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
+        self.open().iter().map(|(seq, origin)| (*seq, *origin)).collect()
     }
 }

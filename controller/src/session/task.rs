@@ -1,31 +1,31 @@
 //! One session's task: from its row to the removal of its container.
 //!
 //! The row comes first; then the container is made while the agent's first model turn runs; then
-//! the agent works; then its end goes into the row, and the container goes. A session that another
-//! controller began is not run again: [`take_over`] reads how it ended, or that it was interrupted.
+//! the agent works; then its end goes into the row, and the container goes. A session that an earlier
+//! controller began is [gone on with](super::resume) instead.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use crds::Incident;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Seat;
-use super::ledger::{self, SessionLedger};
+use super::ledger::SessionLedger;
+use super::resume::go_on;
+use super::source::Source;
 use super::view::End;
 use super::{SessionId, SessionView};
-use crate::agent::{
-    self, AgentDeps, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput, SubjectBrief, Summariser,
-};
-use crate::audit::entry::{ControlEntry, ControlEvent};
-use crate::audit::{AuditError, EntryBody, NewSession, Recorder, SessionRecord, SessionState};
+use crate::agent::{self, AgentDeps, IncidentBrief, Progress, SessionEnd, SessionInput, SubjectBrief, Summariser};
+use crate::audit::entry::ChangeOrigin;
+use crate::audit::{AuditError, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
 use crate::incident::validate::Accepted;
-use crate::sandbox::{Sandbox, SandboxError, SandboxPlan, SandboxRequest};
+use crate::sandbox::{Access, SandboxPlan, SandboxRequest};
 
 /// Over the session's wall time, after which the supervisor ends by itself.
 const WALL_GRACE: Duration = Duration::from_mins(5);
@@ -62,6 +62,16 @@ impl Work {
         } else {
             serde_json::to_value(&spec.evidence).unwrap_or_default()
         };
+        let request = SandboxRequest {
+            session: id.clone(),
+            subject: accepted.subject.clone(),
+            project: accepted.project.clone(),
+            image: accepted.image.clone(),
+            limits: context.defaults.config.agent.limits.clone(),
+            access: accepted.access.clone(),
+            egress: accepted.egress.clone(),
+            wall_limit: Duration::from_secs(accepted.budgets.wall_time_seconds) + WALL_GRACE,
+        };
         Self {
             new: NewSession {
                 id: id.clone(),
@@ -71,19 +81,9 @@ impl Work {
                 attempt: spec.attempt,
                 subject: spec.subject_ref.name.clone(),
                 model: accepted.model.clone(),
-                title: spec.title.clone(),
+                title: context.redaction.session(&id).text(&spec.title).value,
                 severity: spec.severity.as_str().into(),
                 started_at: now,
-            },
-            request: SandboxRequest {
-                session: id.clone(),
-                subject: accepted.subject.clone(),
-                project: accepted.project.clone(),
-                image: accepted.image.clone(),
-                limits: context.defaults.config.agent.limits.clone(),
-                access: accepted.access.clone(),
-                egress: accepted.egress.clone(),
-                wall_limit: Duration::from_secs(accepted.budgets.wall_time_seconds) + WALL_GRACE,
             },
             input: SessionInput {
                 session: id,
@@ -108,26 +108,43 @@ impl Work {
                 budgets: accepted.budgets.clone(),
                 pricing: context.defaults.config.prices.of(&accepted.model),
                 docker: accepted.access.mode.into(),
+                sandbox: on_record(&request),
                 operator_version: env!("CARGO_PKG_VERSION").into(),
             },
+            request,
         }
     }
+
+    /// The same for a session that has a name already.
+    #[must_use]
+    pub fn named(mut self, session: &SessionId) -> Self {
+        self.new.id.clone_from(session);
+        self.request.session.clone_from(session);
+        self.input.session.clone_from(session);
+        self.input.sandbox = on_record(&self.request);
+        self
+    }
+}
+
+/// The request as the first entry keeps it: without the compose file, in which passwords stand.
+fn on_record(request: &SandboxRequest) -> serde_json::Value {
+    let access = Access { compose_file: None, ..request.access.clone() };
+    serde_json::to_value(SandboxRequest { access, ..request.clone() }).unwrap_or_default()
 }
 
 /// Runs a new session to its end. If the store has one for this Incident and attempt already, that
 /// one is taken over instead.
-pub async fn run(context: Arc<Context>, mut work: Work, mut plan: SandboxPlan, seat: Seat) {
-    context.metrics.sessions.inc();
-    let running = Running { context: &context };
+pub async fn run(context: Arc<Context>, work: Work, mut plan: SandboxPlan, seat: Seat) {
+    let running = Running::begin(&context);
     let view = &seat.view;
     let began = begin(&context, &work.new, view, &seat.cancel).await;
     let end = match began {
         Err(end) => end,
-        Ok(record) if record.new.id != work.new.id => take_over(&context, &record, view).await,
+        // The row stands since an earlier controller that did not come to write the status.
+        Ok(record) if record.new.id != work.new.id => go_on(&context, &record, Some(work), &seat).await,
         Ok(record) => {
             plan.request.clone_from(&work.request);
-            work.input.subject.networks = plan.networks.iter().map(|network| network.name.clone()).collect();
-            work_on(&context, work.input, plan, &record, &seat).await
+            start(&context, work, plan, &record, &seat).await
         }
     };
     drop(running);
@@ -135,8 +152,15 @@ pub async fn run(context: Arc<Context>, mut work: Work, mut plan: SandboxPlan, s
 }
 
 /// Counts a session as running for as long as it lives, also when its task is dropped.
-struct Running<'a> {
+pub(super) struct Running<'a> {
     context: &'a Context,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn begin(context: &'a Context) -> Self {
+        context.metrics.sessions.inc();
+        Self { context }
+    }
 }
 
 impl Drop for Running<'_> {
@@ -180,7 +204,7 @@ pub(super) async fn wait(view: &watch::Sender<SessionView>, error: &AuditError) 
     tokio::time::sleep(RETRY).await;
 }
 
-fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
+pub(super) fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
     view.send_modify(|view| {
         view.id = Some(record.new.id.clone());
         view.model.clone_from(&record.new.model);
@@ -198,72 +222,88 @@ fn show(view: &watch::Sender<SessionView>, record: &SessionRecord) {
     });
 }
 
-/// The session of an earlier controller: as its row says; if that says that it runs, it was
-/// interrupted, which is put on record, and its container is removed.
-pub(super) async fn take_over(
+/// Starts a session in which nothing has happened yet.
+pub(super) async fn start(
     context: &Arc<Context>,
-    record: &SessionRecord,
-    view: &watch::Sender<SessionView>,
-) -> End {
-    show(view, record);
-    if let Some(end) = End::from_record(record) {
-        return end;
-    }
-    let message = "the controller ended in the middle of this session, and this version cannot go on with one; \
-                   raise spec.attempt to try again";
-    let end = failed("Interrupted", message);
-    let recorder = Recorder::new(context.audit.clone(), record, CancellationToken::new());
-    let event = |event, details| EntryBody::Control(ControlEntry { event, message: message.into(), details });
-    let sealed = serde_json::json!({"phase": end.phase.as_str(), "reason": end.reason});
-    let mut words = ledger::left_open(&*context.audit, &record.new.id).await;
-    words.extend([event(ControlEvent::Error, serde_json::Value::Null), event(ControlEvent::Sealed, sealed)]);
-    for body in words {
-        if let Err(error) = recorder.record_within(body, LAST_WORDS).await {
-            tracing::error!(session = %record.new.id, error = crate::error::chain(&error), "the interruption is not on record");
-        }
-    }
-    let progress = view.borrow().progress.clone();
-    finish(context, record, &progress, &end).await;
-    end
-}
-
-/// The session's real work.
-async fn work_on(
-    context: &Arc<Context>,
-    input: SessionInput,
+    mut work: Work,
     plan: SandboxPlan,
     record: &SessionRecord,
     seat: &Seat,
 ) -> End {
-    let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
-    let (progress, seen) = watch::channel(Progress { cost_known: input.pricing.known, ..Progress::default() });
-    let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone()));
-    let deps = AgentDeps {
-        recorder: recorder.clone(),
-        model: context.model.clone(),
-        summariser: context.summary_model.clone().map(|name| Summariser {
-            model: context.model.clone(),
-            name,
-            store: context.audit.clone(),
-        }),
-        redactor: context.redaction.session(&record.new.id),
-        sandbox: Arc::new(Source { context: context.clone(), plan, view: seat.view.clone(), ledger }),
-        progress,
-    };
-    let mirror = tokio::spawn(mirror(context.clone(), record.clone(), seen.clone(), seat.view.clone()));
-    // A task that is dropped (shutdown) must not leave its mirror behind.
-    let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
-    let end = agent::run(deps, input, seat.cancel.clone()).await;
-    drop(mirror);
-    let end = End::of(&end, Timestamp::now());
-    let progress = Progress { waiting: None, command: None, ..seen.borrow().clone() };
-    seat.view.send_modify(|view| view.progress = progress.clone());
-    finish(context, record, &progress, &end).await;
-    end
+    work.input.subject.networks = plan.networks.iter().map(|network| network.name.clone()).collect();
+    let request = plan.request.clone();
+    let bench = Bench::new(context, record, seat, Progress::default(), BTreeMap::new());
+    let deps = bench.deps(request, Some(plan));
+    bench.end(agent::run(deps, work.input, seat.cancel.clone())).await
+}
+
+/// What a session's agent works with, and who looks on.
+pub(super) struct Bench<'a> {
+    context: &'a Arc<Context>,
+    record: &'a SessionRecord,
+    seat: &'a Seat,
+    recorder: Arc<Recorder>,
+    ledger: Arc<SessionLedger>,
+    progress: watch::Sender<Progress>,
+}
+
+impl<'a> Bench<'a> {
+    /// The recorder goes on behind `record`'s last entry; `open` are the changes that an earlier controller began.
+    pub(super) fn new(
+        context: &'a Arc<Context>,
+        record: &'a SessionRecord,
+        seat: &'a Seat,
+        progress: Progress,
+        open: BTreeMap<i64, Option<ChangeOrigin>>,
+    ) -> Self {
+        let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
+        let progress = watch::Sender::new(progress);
+        let redactor = context.redaction.session(&record.new.id);
+        let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), redactor, open));
+        Self { context, record, seat, recorder, ledger, progress }
+    }
+
+    pub(super) fn deps(&self, request: SandboxRequest, plan: Option<SandboxPlan>) -> AgentDeps {
+        let (context, session) = (self.context, &self.record.new.id);
+        AgentDeps {
+            redactor: context.redaction.session(session),
+            recorder: self.recorder.clone(),
+            model: context.spending.meter(context.model.clone(), session),
+            summariser: context.summary_model.clone().map(|name| Summariser {
+                model: context.spending.meter(context.model.clone(), session),
+                name,
+                store: context.audit.clone(),
+            }),
+            sandbox: Arc::new(Source {
+                context: context.clone(),
+                request,
+                plan: Mutex::new(plan),
+                view: self.seat.view.clone(),
+                ledger: self.ledger.clone(),
+            }),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Lets the agent work to its end, and finishes the session.
+    pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
+        let Self { context, record, seat, progress, .. } = &self;
+        let mirror =
+            tokio::spawn(mirror((*context).clone(), (*record).clone(), progress.subscribe(), seat.view.clone()));
+        // A task that is dropped (shutdown) must not leave its mirror behind.
+        let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
+        let end = agent.await;
+        drop(mirror);
+        let end = End::of(&end, Timestamp::now());
+        let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
+        seat.view.send_modify(|view| view.progress = progress.clone());
+        finish(context, record, &progress, &end).await;
+        end
+    }
 }
 
 /// Puts the end into the session's row and removes its container, side by side.
-async fn finish(context: &Arc<Context>, record: &SessionRecord, progress: &Progress, end: &End) {
+pub(super) async fn finish(context: &Arc<Context>, record: &SessionRecord, progress: &Progress, end: &End) {
     let state = SessionState {
         phase: end.phase.as_str().into(),
         root_cause: end.root_cause.clone(),
@@ -298,6 +338,7 @@ async fn finish(context: &Arc<Context>, record: &SessionRecord, progress: &Progr
     context.metrics.turns.inc_by(u64::try_from(progress.turns).unwrap_or(0));
     context.metrics.commands.inc_by(u64::try_from(progress.commands).unwrap_or(0));
     context.metrics.cost.inc_by(u64::try_from(progress.cost.0).unwrap_or(0));
+    context.metrics.redacted.inc_by(progress.redacted);
 }
 
 fn state_of(progress: &Progress) -> SessionState {
@@ -342,44 +383,5 @@ async fn mirror(
                 }
             }
         }
-    }
-}
-
-/// Makes the session's container and shows what comes of it.
-struct Source {
-    context: Arc<Context>,
-    plan: SandboxPlan,
-    view: watch::Sender<SessionView>,
-    ledger: Arc<SessionLedger>,
-}
-
-#[async_trait]
-impl SandboxSource for Source {
-    async fn open(&self, replacement: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        let made = self.make(replacement).await;
-        self.view.send_modify(|view| match &made {
-            Ok(sandbox) => {
-                view.container = Some(sandbox.name().to_owned());
-                view.sandbox_trouble = None;
-            }
-            Err(error) => {
-                view.container = None;
-                view.sandbox_trouble = Some((error.category(), crate::error::chain(error)));
-            }
-        });
-        made
-    }
-}
-
-impl Source {
-    async fn make(&self, replacement: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        let sandboxes = &self.context.sandboxes;
-        if replacement == 0 {
-            return sandboxes.create(&self.plan, self.ledger.clone()).await;
-        }
-        // The one before is lost; and the subject's networks may have changed meanwhile.
-        sandboxes.remove(&self.plan.request.session).await?;
-        let plan = sandboxes.preflight(&self.plan.request).await?;
-        sandboxes.create(&plan, self.ledger.clone()).await
     }
 }

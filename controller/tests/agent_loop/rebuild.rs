@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, conclude};
 
 /// What a random model does in a turn.
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let block = prop_oneof![
         "[ -~]{0,20}".prop_map(|text| json!({"type": "text", "text": text})),
         "[a-z]{0,8}".prop_map(|text| json!({"type": "thinking", "thinking": text, "signature": "c2ln"})),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use controller::agent::transcript::Transcript;
 use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionEnd, SessionInput,
-    SubjectBrief, Summariser,
+    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Left, Progress, SandboxSource, SessionEnd, SessionInput,
+    SubjectBrief, Summariser, Wanted,
 };
-use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder};
+use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder, SessionRecord};
 use controller::model::fake::{FakeModel, Step, calls};
 use controller::model::{Model, Price, Pricing};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
@@ -50,7 +50,7 @@ impl Rig {
         }
     }
 
-    async fn recorder_on(&self, store: Arc<dyn AuditStore>) -> Recorder {
+    async fn record_on(&self, store: &dyn AuditStore) -> SessionRecord {
         let new = NewSession {
             id: self.session.clone(),
             incident_uid: "u-1".to_owned(),
@@ -63,8 +63,7 @@ impl Rig {
             severity: "critical".to_owned(),
             started_at: "2026-01-28T20:54:48Z".parse().unwrap(),
         };
-        let record = store.begin_session(&new).await.unwrap();
-        Recorder::new(store, &record, CancellationToken::new()).with_patience(self.patience)
+        store.begin_session(&new).await.unwrap()
     }
 
     pub(crate) async fn run_with(&self, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
@@ -73,9 +72,37 @@ impl Rig {
 
     /// The same with another store than the rig's own.
     pub(crate) async fn run_on(&self, store: Arc<dyn AuditStore>, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
-        let (progress, seen) = watch::channel(Progress::default());
+        let (deps, seen) = self.deps(store, model, Progress::default()).await;
+        let work = agent::run(deps, self.input.clone(), self.cancel.clone());
+        let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
+        let progress = seen.borrow().clone();
+        (end, progress)
+    }
+
+    /// Goes on with the session as a controller does that finds it in the store; begins it if nothing stands there.
+    pub(crate) async fn go_on(&self, store: Arc<dyn AuditStore>, model: Arc<dyn Model>) -> (SessionEnd, Progress) {
+        let entries = store.stored(&self.session, 0, 500).await.unwrap();
+        let Some(left) = Left::read(&self.session, &entries).unwrap() else {
+            return self.run_on(store, model).await;
+        };
+        let (deps, seen) = self.deps(store, model, left.progress().clone()).await;
+        let work = agent::resume(deps, left, self.cancel.clone());
+        let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
+        let progress = seen.borrow().clone();
+        (end, progress)
+    }
+
+    async fn deps(
+        &self,
+        store: Arc<dyn AuditStore>,
+        model: Arc<dyn Model>,
+        progress: Progress,
+    ) -> (AgentDeps, watch::Receiver<Progress>) {
+        let record = self.record_on(&*store).await;
+        let recorder = Recorder::new(store.clone(), &record, CancellationToken::new()).with_patience(self.patience);
+        let (progress, seen) = watch::channel(progress);
         let deps = AgentDeps {
-            recorder: Arc::new(self.recorder_on(store.clone()).await),
+            recorder: Arc::new(recorder),
             model,
             summariser: self.summariser.clone().map(|model| Summariser {
                 model,
@@ -85,10 +112,7 @@ impl Rig {
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
         };
-        let work = agent::run(deps, self.input.clone(), self.cancel.clone());
-        let end = tokio::time::timeout(Duration::from_mins(2), work).await.expect("the session never ended");
-        let progress = seen.borrow().clone();
-        (end, progress)
+        (deps, seen)
     }
 
     /// Plays these steps and gives the end and what the model was asked.
@@ -152,6 +176,7 @@ fn input(session: &SessionId) -> SessionInput {
         budgets: Budgets::default(),
         pricing: Pricing { known: true, price: Price::FREE },
         docker: DockerAccess::None,
+        sandbox: Value::Null,
         operator_version: "0.1.0".to_owned(),
     }
 }
@@ -163,8 +188,8 @@ struct Source {
 
 #[async_trait]
 impl SandboxSource for Source {
-    async fn open(&self, replacement: u32) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        if replacement > 0 {
+    async fn open(&self, wanted: Wanted) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        if wanted == Wanted::Fresh {
             self.provider.remove(&self.session).await?;
         }
         let request = SandboxRequest {

@@ -92,6 +92,7 @@ fn incident() -> EntryBody {
         prices: json!({}),
         budgets: json!({"turns": 30}),
         operator: "0.1.0".into(),
+        settings: None,
     })
 }
 
@@ -106,6 +107,8 @@ fn turn(turn: i64) -> EntryBody {
         request_id: None,
         cost: NanoDollars::from_dollars(0.0228),
         duration_ms: 2087,
+        max_tokens: None,
+        stop_details: serde_json::Value::Null,
     })
 }
 

@@ -37,6 +37,11 @@ pub(super) enum Step {
 }
 
 impl Book {
+    /// An earlier controller put this change on record, and perhaps did not hear what came of it.
+    pub(super) fn adopt(&mut self, id: u64, seq: i64) {
+        self.changes.entry(id).or_insert(State::Begun(seq));
+    }
+
     /// The gateway announces a change, perhaps not for the first time.
     pub(super) fn begin(&mut self, id: u64, change: Box<Change>, epoch: u64) -> Step {
         if self.closed && !self.changes.contains_key(&id) {
@@ -119,7 +124,7 @@ mod tests {
     fn change() -> Box<Change> {
         let target = ChangeTarget { kind: "container".into(), id: "1".into(), name: "a".into(), service: None };
         let (action, summary) = ("container.start".into(), "docker start a".into());
-        Box::new(Change { action, target, summary, argv: Vec::new(), call: serde_json::Value::Null })
+        Box::new(Change { action, target, summary, argv: Vec::new(), call: serde_json::Value::Null, origin: None })
     }
 
     fn result() -> Box<ChangeResult> {
@@ -150,6 +155,16 @@ mod tests {
         book.done(1, result());
         assert_eq!(book.completed(1, 3, false), Step::Wait);
         assert_eq!(book.done(1, result()), Step::Complete(1, 3, result()));
+    }
+
+    #[test]
+    fn a_change_of_an_earlier_controller_is_answered_and_ended_under_its_own_row() {
+        let mut book = Book::default();
+        book.adopt(4, 12);
+        assert_eq!(book.begin(4, change(), 2), Step::Send(FromController::Committed { id: 4, epoch: 2 }));
+        assert_eq!(book.done(4, result()), Step::Complete(4, 12, result()));
+        book.completed(4, 12, true);
+        assert!(book.abandon().is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 
 use super::CLOSE;
 use super::book::{Book, Step};
-use crate::audit::entry::{ChangeOutcome, ChangeResult};
+use crate::audit::entry::{ChangeOrigin, ChangeResult};
 use crate::gateway::protocol::{FromController, FromGateway, VERSION};
 use crate::sandbox::Ledger;
 use crate::sandbox::dial::{Condition, Dial};
@@ -18,6 +18,9 @@ use crate::sandbox::stream::{Identity, Patience};
 
 /// Between two tries to open the stream, at most.
 const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// Why nobody knows what came of a change that an earlier life of the gateway made.
+const STARTED_AGAIN: &str = "the gateway ended in the middle of it and was started again";
 
 /// `operator gateway` beside the agent's container.
 pub(super) struct Gateway;
@@ -142,10 +145,23 @@ impl Driver {
     /// A gateway that was started again knows nothing of what the one before did.
     async fn greeted(&mut self, hello: &FromGateway) {
         let FromGateway::Hello { boot, .. } = hello else { return };
-        if self.boot.is_some_and(|before| before != *boot) {
-            self.settle("the gateway ended in the middle of it and was started again").await;
+        match self.boot.replace(*boot) {
+            Some(before) if before == *boot => {}
+            Some(_) => self.settle(STARTED_AGAIN).await,
+            None => self.take_over(*boot).await,
         }
-        self.boot = Some(*boot);
+    }
+
+    /// An earlier controller may have left changes open; this gateway knows those that are its own.
+    async fn take_over(&mut self, boot: u64) {
+        for (seq, origin) in self.ledger.left_open() {
+            match origin {
+                Some(origin) if origin.boot == boot => self.book.adopt(origin.id, seq),
+                Some(_) => self.unknown(seq, STARTED_AGAIN).await,
+                // Written before numbers were kept: the end of the session says that nobody knows.
+                None => {}
+            }
+        }
     }
 
     /// Serves one connection until it breaks; `Ok` when the session ended.
@@ -164,7 +180,10 @@ impl Driver {
                 frame = link.next() => {
                     heard = Instant::now();
                     match frame? {
-                        FromGateway::Begin { id, change } => self.book.begin(id, change, epoch),
+                        FromGateway::Begin { id, mut change } => {
+                            change.origin = self.boot.map(|boot| ChangeOrigin { boot, id });
+                            self.book.begin(id, change, epoch)
+                        }
                         FromGateway::Done { id, result } => self.book.done(id, result),
                         FromGateway::Closed => {
                             // What it said before is still being written.
@@ -252,16 +271,18 @@ impl Driver {
     async fn settle(&mut self, reason: &str) {
         self.drain().await;
         for seq in self.book.abandon() {
-            let outcome = ChangeOutcome::Unknown { reason: reason.to_owned() };
-            let result = ChangeResult { outcome, duration_ms: 0, input: None, details: serde_json::Value::Null };
-            if let Err(reason) = self.ledger.complete(seq, &result).await {
-                tracing::warn!(
-                    session = self.identity.session,
-                    entry = seq,
-                    reason,
-                    "a change stays without its end on record"
-                );
-            }
+            self.unknown(seq, reason).await;
+        }
+    }
+
+    async fn unknown(&self, seq: i64, reason: &str) {
+        if let Err(reason) = self.ledger.complete(seq, &ChangeResult::unknown(reason)).await {
+            tracing::warn!(
+                session = self.identity.session,
+                entry = seq,
+                reason,
+                "a change stays without its end on record"
+            );
         }
     }
 

@@ -157,6 +157,7 @@ impl Driver {
         let epoch = self.identity.epoch;
         match ask {
             Ask::Run { command, answer } => self.pending.run(command, answer, epoch, self.patience.overdue),
+            Ask::Recover { command, answer } => self.pending.recover(command, answer, self.patience.overdue),
             Ask::Kill { seq, answer } => Some(self.pending.kill(seq, answer, epoch)),
         }
     }

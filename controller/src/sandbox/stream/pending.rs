@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::sandbox::{Command, CommandResult, OutputChunk, OutputStream, SandboxError};
+use super::Answer;
+use crate::sandbox::{Command, OutputChunk, OutputStream, Recovered, SandboxError};
 use crate::supervisor::protocol::{CommandState, Outcome, Request};
 
 /// A command whose result is waited for.
@@ -18,7 +19,7 @@ struct Waiting {
 }
 
 struct Waiter {
-    answer: oneshot::Sender<Result<CommandResult, SandboxError>>,
+    answer: Answer,
     live: Option<mpsc::Sender<OutputChunk>>,
 }
 
@@ -27,6 +28,8 @@ struct Waiter {
 enum Asked {
     Start,
     Query,
+    /// The same, of a command that must not be started.
+    Recover,
 }
 
 /// All that is waited for. A method that returns `Err` found that the supervisor says what it cannot.
@@ -38,13 +41,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Adds a waiter, and returns the frame to send if it is the first for this number.
-    pub(super) fn run(
-        &mut self,
-        command: Command,
-        answer: oneshot::Sender<Result<CommandResult, SandboxError>>,
-        epoch: u64,
-        overdue: Duration,
-    ) -> Option<Request> {
+    pub(super) fn run(&mut self, command: Command, answer: Answer, epoch: u64, overdue: Duration) -> Option<Request> {
         let waiter = Waiter { answer, live: command.live.clone() };
         if let Some(waiting) = self.commands.get_mut(&command.seq) {
             waiting.waiters.push(waiter);
@@ -56,6 +53,19 @@ impl Pending {
         Some(start)
     }
 
+    /// Adds a waiter for a command that must not be started, and returns the frame to send if it is the first
+    /// for this number.
+    pub(super) fn recover(&mut self, command: Command, answer: Answer, overdue: Duration) -> Option<Request> {
+        let (seq, waiter) = (command.seq, Waiter { answer, live: command.live.clone() });
+        if let Some(waiting) = self.commands.get_mut(&seq) {
+            waiting.waiters.push(waiter);
+            return None;
+        }
+        let due = Instant::now() + command.timeout + overdue;
+        self.commands.insert(seq, Waiting { command, waiters: vec![waiter], asked: Asked::Recover, due });
+        Some(Request::Query { seq })
+    }
+
     pub(super) fn kill(&mut self, seq: i64, answer: oneshot::Sender<()>, epoch: u64) -> Request {
         self.kills.entry(seq).or_default().push(answer);
         Request::Kill { seq, epoch }
@@ -64,7 +74,9 @@ impl Pending {
     /// What to ask on a new connection.
     pub(super) fn again(&mut self, epoch: u64) -> Vec<Request> {
         let queries = self.commands.iter_mut().map(|(seq, waiting)| {
-            waiting.asked = Asked::Query;
+            if waiting.asked == Asked::Start {
+                waiting.asked = Asked::Query;
+            }
             Request::Query { seq: *seq }
         });
         let mut frames: Vec<_> = queries.collect();
@@ -103,7 +115,7 @@ impl Pending {
         for note in &outcome.notes {
             tracing::warn!(seq, note, "a note of the supervisor on a command");
         }
-        self.settle(seq, &Ok(outcome.into()));
+        self.settle(seq, &Ok(Recovered::Ended(outcome.into())));
         Ok(())
     }
 
@@ -128,14 +140,20 @@ impl Pending {
                 Ok(Some(start(&waiting.command, epoch)))
             }
             (Asked::Start, CommandState::Unknown) => {
-                self.settle(seq, &Ok(Outcome::not_started(seq, reason).into()));
+                self.settle(seq, &Ok(Recovered::Ended(Outcome::not_started(seq, reason).into())));
+                Ok(None)
+            }
+            (Asked::Recover, CommandState::Unknown) => {
+                self.settle(seq, &Ok(Recovered::NeverStarted));
                 Ok(None)
             }
             (_, CommandState::Lost) => {
                 self.settle(seq, &Err(SandboxError::Lost { reason }));
                 Ok(None)
             }
-            (Asked::Query, _) => Err(format!("the supervisor has command {seq} and refuses its outcome: {reason}")),
+            (Asked::Query | Asked::Recover, _) => {
+                Err(format!("the supervisor has command {seq} and refuses its outcome: {reason}"))
+            }
         }
     }
 
@@ -162,7 +180,7 @@ impl Pending {
         }
     }
 
-    fn settle(&mut self, seq: i64, result: &Result<CommandResult, SandboxError>) {
+    fn settle(&mut self, seq: i64, result: &Result<Recovered, SandboxError>) {
         for waiter in self.commands.remove(&seq).into_iter().flat_map(|waiting| waiting.waiters) {
             let _ = waiter.answer.send(result.clone());
         }
