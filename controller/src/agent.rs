@@ -84,8 +84,13 @@ pub async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken
     let first = Frozen::first_entry(&input, &fence::Fence::new(deps.redactor.boundary()));
     match Frozen::read(&first) {
         Ok(frozen) => {
-            let course =
-                Course { session: input.session, frozen, first: Some(Box::new(first)), state: State::default(), summaries: HashMap::new() };
+            let course = Course {
+                session: input.session,
+                frozen,
+                first: Some(Box::new(first)),
+                state: State::default(),
+                summaries: HashMap::new(),
+            };
             driver::run(deps, course, cancel).await
         }
         Err(error) => SessionEnd::Failed { reason: "NotResumable".to_owned(), message: error.to_string() },

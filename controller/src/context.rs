@@ -19,8 +19,8 @@ use crate::model::Model;
 use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
-use crate::session::spend::Spending;
 use crate::session::queue::{Turn, Waiting, decide};
+use crate::session::spend::Spending;
 use crate::session::{Engine, SessionKey};
 use crate::status::StatusWriter;
 

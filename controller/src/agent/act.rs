@@ -64,7 +64,11 @@ impl Session {
     async fn command(&mut self, call: &ToolUse, command: &Command, note: Option<&str>) -> Flow<()> {
         let seq = command.seq;
         let started = Instant::now();
-        let running = RunningCommand { seq, since: Timestamp::now(), text: printable(&self.presenter.redactor.text(&command.command).value) };
+        let running = RunningCommand {
+            seq,
+            since: Timestamp::now(),
+            text: printable(&self.presenter.redactor.text(&command.command).value),
+        };
         self.progress.send_modify(|progress| progress.command = Some(running));
         let begun = if self.announced.take() == Some(seq) { Begun::Here } else { Begun::Before };
         let ran = match (self.gone.take(), self.sandboxes.current()) {

@@ -233,7 +233,10 @@ impl Budgets {
             Limit::Tokens => format!("The budget of {} tokens is used up.", self.tokens.unwrap_or_default()),
             Limit::Cost => format!("The budget of {} is used up.", self.cost.unwrap_or_default()),
             Limit::Output => {
-                format!("The budget of {} bytes of output is used up.", thousands(self.output_bytes.unwrap_or_default()))
+                format!(
+                    "The budget of {} bytes of output is used up.",
+                    thousands(self.output_bytes.unwrap_or_default())
+                )
             }
             Limit::Day => "What this installation may spend on models in a day is used up.".to_owned(),
         }

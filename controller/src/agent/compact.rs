@@ -224,7 +224,10 @@ mod tests {
         let chosen = plan(&results, 70_000, 256, &WINDOW);
         assert_eq!(chosen, (1..=10).map(|index| index * 10).collect::<Vec<_>>());
         let chosen = plan(&results, 95_000, 256, &WINDOW);
-        assert!(chosen.starts_with(&(1..=10).map(|index| index * 10).collect::<Vec<_>>()) && chosen.len() < 16, "{chosen:?}");
+        assert!(
+            chosen.starts_with(&(1..=10).map(|index| index * 10).collect::<Vec<_>>()) && chosen.len() < 16,
+            "{chosen:?}"
+        );
         let tiny: Vec<_> = (1..=20).map(|index| shown(index, 500)).collect();
         assert!(plan(&tiny, 1_000_000, 256, &WINDOW).is_empty());
     }
@@ -233,9 +236,15 @@ mod tests {
     fn a_replacement_says_what_it_was_and_where_it_is() {
         let fence = Fence::new("00ff00ff00ff00ff");
         let result = Shown { written: (12_345, 7), ..shown(12, 9_000) };
-        let text = format!("[entry 11] exit code 0\nstdout (12,345 bytes):\n{}", fence.around("\nfirst line\nsecond\n"));
+        let text =
+            format!("[entry 11] exit code 0\nstdout (12,345 bytes):\n{}", fence.around("\nfirst line\nsecond\n"));
         let plain = replacement(&result, &text, None, &fence);
-        for part in ["[entry 11] exit code 0", "12,345 bytes", "first line", "/run/operator/output/11 and /run/operator/output/11.err"] {
+        for part in [
+            "[entry 11] exit code 0",
+            "12,345 bytes",
+            "first line",
+            "/run/operator/output/11 and /run/operator/output/11.err",
+        ] {
             assert!(plain.contains(part), "{part} is missing in\n{plain}");
         }
         assert!(!plain.contains("second") && plain.len() < 600, "{plain}");

@@ -269,7 +269,10 @@ mod tests {
     #[test]
     fn a_plain_result() {
         let ok = CallOutcome::Exited { code: 0 };
-        assert_eq!(show(&ok, b"hi\n", b""), format!("[entry 7] exit code 0 in 0.12 s\nstdout (3 bytes):\n{OPEN}hi\n{CLOSE}"));
+        assert_eq!(
+            show(&ok, b"hi\n", b""),
+            format!("[entry 7] exit code 0 in 0.12 s\nstdout (3 bytes):\n{OPEN}hi\n{CLOSE}")
+        );
         assert_eq!(show(&ok, b"", b""), "[entry 7] exit code 0 in 0.12 s\n(no output)");
         let both = show(&CallOutcome::Exited { code: 1 }, b"a", b"b");
         let expected = format!(

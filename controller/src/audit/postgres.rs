@@ -30,8 +30,8 @@ use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
 pub use lease::Acquired;
-pub use spend::SpendToday;
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
+pub use spend::SpendToday;
 
 /// How long one call may take, waiting for a connection included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn money_is_written_in_dollars() {
-        let cost = |yaml: &str| Config::parse(&format!("budgets:\n  {yaml}\n")).map(|config| config.budgets.session.cost);
+        let cost =
+            |yaml: &str| Config::parse(&format!("budgets:\n  {yaml}\n")).map(|config| config.budgets.session.cost);
         assert_eq!(cost("turns: 3"), Ok(Some(NanoDollars(5_000_000_000))));
         assert_eq!(cost("dollars: 0.25"), Ok(Some(NanoDollars(250_000_000))));
         assert_eq!(cost("dollars: 7"), Ok(Some(NanoDollars(7_000_000_000))));

@@ -38,7 +38,8 @@ impl ContextConfig {
     /// The window of a model; one that nobody named has that of today's models.
     #[must_use]
     pub fn of(&self, model: &str) -> Window {
-        let named = self.windows.iter().filter(|line| model.starts_with(&line.model)).max_by_key(|line| line.model.len());
+        let named =
+            self.windows.iter().filter(|line| model.starts_with(&line.model)).max_by_key(|line| line.model.len());
         let tokens = named.map_or(Window::default().tokens, |line| line.tokens);
         Window::of(tokens, self.compact_above, self.compact_to)
     }
@@ -46,7 +47,11 @@ impl ContextConfig {
 
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let share = f64::deserialize(deserializer)?;
-    if (0.05..=0.95).contains(&share) { Ok(share) } else { Err(D::Error::custom(format!("{share} is no share of a window: 0.05 to 0.95"))) }
+    if (0.05..=0.95).contains(&share) {
+        Ok(share)
+    } else {
+        Err(D::Error::custom(format!("{share} is no share of a window: 0.05 to 0.95")))
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_longest_name_counts() {
-        let yaml = "context:\n  windows:\n  - {model: claude-, tokens: 100000}\n  - {model: claude-big, tokens: 1000000}\n";
+        let yaml =
+            "context:\n  windows:\n  - {model: claude-, tokens: 100000}\n  - {model: claude-big, tokens: 1000000}\n";
         let context = Config::parse(yaml).unwrap().context;
         assert_eq!(context.of("claude-big-1").tokens, 1_000_000);
         assert_eq!(context.of("claude-small"), Window { tokens: 100_000, compact_above: 65_000, compact_to: 35_000 });

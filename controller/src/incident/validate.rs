@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_wish_stays_below_the_ceiling() {
-        let place = subject("{where: {docker: {project: p}}, policy: {budget: {turns: 10, dollars: 1.5, outputBytes: 5000}}}");
+        let place =
+            subject("{where: {docker: {project: p}}, policy: {budget: {turns: 10, dollars: 1.5, outputBytes: 5000}}}");
         let accepted = validate(
             &incident("{budget: {turns: 50, dollars: 9.0, wallTime: 2m, commandTimeout: 15m, outputBytes: 9000}}"),
             &place,

@@ -37,7 +37,9 @@ pub(super) fn private_key(data: &[u8], start: usize, end: usize, edges: Edges, f
     } else if label.starts_with(b"END") {
         let before = data.get(at.saturating_sub(LONGEST_KEY)..at).unwrap_or_default();
         // With its begin it was found from there.
-        if memchr::memmem::rfind(before, b"-----BEGIN ").is_some_and(|begin| find_end(before.get(begin..).unwrap_or_default()).is_none()) {
+        if memchr::memmem::rfind(before, b"-----BEGIN ")
+            .is_some_and(|begin| find_end(before.get(begin..).unwrap_or_default()).is_none())
+        {
             return;
         }
         let from = if edges.start && before.len() == at && memchr::memmem::find(before, b"-----").is_none() {
@@ -100,8 +102,8 @@ fn begins_like_key(data: &[u8], end: usize) -> usize {
         let line = line_start(data, start - 1);
         let text = data.get(line..start).unwrap_or_default().trim_ascii();
         // Only its last line is short.
-        let is_last = start == line_start(data, end);
-        if text.len() < if is_last { 1 } else { 16 } || !is_key_line(text) {
+        let least = if start == line_start(data, end) { 1 } else { 16 };
+        if text.len() < least || !is_key_line(text) {
             break;
         }
         start = line;
@@ -122,7 +124,8 @@ pub(super) fn names_a_secret(data: &[u8], start: usize, end: usize) -> bool {
 static DATA: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?m-u)^([ \t]*(?:- )?)(?:data|stringData):[ \t]*\r?$|\\*"(?:data|stringData)\\*"\s*:\s*\{"#).ok()
 });
-static OBJECT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"(?-u)apiVersion\\*["']?\s*:\s*\\*["']?v1\b"#).ok());
+static OBJECT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?-u)apiVersion\\*["']?\s*:\s*\\*["']?v1\b"#).ok());
 
 /// The values in the data of Kubernetes Secrets. `kinds` are the places where an object says that it is
 /// one: all data in the same document counts. A document on a cut may have said so in what is missing.
@@ -132,7 +135,9 @@ pub(super) fn secrets(data: &[u8], kinds: &[usize], edges: Edges, found: &mut Ve
         return;
     }
     let Some(regex) = DATA.as_ref() else { return };
-    if edges.start && let Some(first) = kinds.first() {
+    if edges.start
+        && let Some(first) = kinds.first()
+    {
         // The line `data:` itself may be missing.
         let named = regex.find(data).is_some_and(|hit| hit.start() < *first);
         if !named && document(data, *first).0 == 0 {
@@ -195,7 +200,10 @@ fn yaml_values(data: &[u8], indent: usize, mut at: usize, to: usize, found: &mut
 fn push(data: &[u8], start: usize, end: usize, found: &mut Vec<Found<'_>>) {
     let text = data.get(start..end).unwrap_or_default();
     let (left, right) = (text.trim_ascii_start(), text.trim_ascii());
-    if right.is_empty() || right.starts_with(mark::PREFIX) || matches!(right, b"|" | b"|-" | b">" | b">-" | b"\"\"" | b"''" | b"{}" | b"null") {
+    if right.is_empty()
+        || right.starts_with(mark::PREFIX)
+        || matches!(right, b"|" | b"|-" | b">" | b">-" | b"\"\"" | b"''" | b"{}" | b"null")
+    {
         return;
     }
     let start = start + text.len() - left.len();
@@ -212,7 +220,8 @@ fn json_values(data: &[u8], from: usize, to: usize, found: &mut Vec<Found<'_>>) 
             Some(b':') => is_value = true,
             Some(b',') => is_value = false,
             Some(b'"') => {
-                let slashes = data.get(from..at).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
+                let slashes =
+                    data.get(from..at).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
                 let start = at + 1;
                 let mut run = 0;
                 let mut stop = start;

@@ -23,7 +23,7 @@ pub(super) enum Program {
     SetUser,
     /// `PASSWORD` in `IDENTIFIED BY 'PASSWORD'`.
     IdentifiedBy,
-    /// `<password>…</password>` and its like are found from the end of the name.
+    /// A line of `.pgpass`: `HOST:PORT:DATABASE:USER:PASSWORD`.
     Pgpass,
 }
 

@@ -37,7 +37,8 @@ pub(super) fn find(data: &[u8], edges: Edges, found: &mut Vec<Found<'_>>) {
         // What was before is not known, so the first line may be the rest of anything.
         let end = memchr::memchr3(b'\n', b'\r', 0, reach).unwrap_or_else(|| {
             let rest = data.get(reach.len()..).unwrap_or_default();
-            reach.len() + rest.iter().take(REACH).take_while(|byte| !separates(**byte) && !matches!(byte, b'"' | b',')).count()
+            reach.len()
+                + rest.iter().take(REACH).take_while(|byte| !separates(**byte) && !matches!(byte, b'"' | b',')).count()
         });
         found.push(Found { start: 0, end, kind: mark::CUT });
     }

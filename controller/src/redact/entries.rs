@@ -170,7 +170,10 @@ impl Redactor {
     /// it can only have guessed or made, is masked wherever people look.
     #[must_use]
     pub fn shown<'a>(&self, body: &'a EntryBody) -> Cow<'a, EntryBody> {
-        if !matches!(body, EntryBody::Reasoning(_) | EntryBody::ToolCall(_) | EntryBody::Conclusion(_) | EntryBody::Turn(_)) {
+        if !matches!(
+            body,
+            EntryBody::Reasoning(_) | EntryBody::ToolCall(_) | EntryBody::Conclusion(_) | EntryBody::Turn(_)
+        ) {
             return Cow::Borrowed(body);
         }
         let mut shown = body.clone();

@@ -55,22 +55,78 @@ const WORDS: &[(Word, &[&str])] = &[
     (
         Word::Key,
         &[
-            "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "secret_key", "secret-key",
-            "secretkey", "private_key", "private-key", "privatekey", "account_key", "account-key", "accountkey",
-            "auth_key", "auth-key", "authkey", "signing_key", "signing-key", "signingkey", "encryption_key",
-            "encryption-key", "encryptionkey", "master_key", "master-key", "masterkey", "shared_key", "shared-key",
-            "sharedkey", "session_key", "session-key", "license_key", "license-key", "key-data", "key_data",
-            "secret_base", "secret_key_base",
+            "api_key",
+            "api-key",
+            "apikey",
+            "access_key",
+            "access-key",
+            "accesskey",
+            "secret_key",
+            "secret-key",
+            "secretkey",
+            "private_key",
+            "private-key",
+            "privatekey",
+            "account_key",
+            "account-key",
+            "accountkey",
+            "auth_key",
+            "auth-key",
+            "authkey",
+            "signing_key",
+            "signing-key",
+            "signingkey",
+            "encryption_key",
+            "encryption-key",
+            "encryptionkey",
+            "master_key",
+            "master-key",
+            "masterkey",
+            "shared_key",
+            "shared-key",
+            "sharedkey",
+            "session_key",
+            "session-key",
+            "license_key",
+            "license-key",
+            "key-data",
+            "key_data",
+            "secret_base",
+            "secret_key_base",
         ],
     ),
 ];
 
 /// Names that end like a secret's and are none.
 const NO_SECRETS: &[&str] = &[
-    "cluster-token", "cluster_token", "page_token", "page-token", "pagetoken", "next_token", "nexttoken",
-    "continuetoken", "synctoken", "fencing_token", "fencing-token", "fencingtoken", "eos_token", "bos_token",
-    "pad_token", "unk_token", "stop_token", "per_token", "max_token", "min_token", "proxy_pass", "fastcgi_pass",
-    "uwsgi_pass", "grpc_pass", "public_key", "no-pass", "nopass", "bypass",
+    "cluster-token",
+    "cluster_token",
+    "page_token",
+    "page-token",
+    "pagetoken",
+    "next_token",
+    "nexttoken",
+    "continuetoken",
+    "synctoken",
+    "fencing_token",
+    "fencing-token",
+    "fencingtoken",
+    "eos_token",
+    "bos_token",
+    "pad_token",
+    "unk_token",
+    "stop_token",
+    "per_token",
+    "max_token",
+    "min_token",
+    "proxy_pass",
+    "fastcgi_pass",
+    "uwsgi_pass",
+    "grpc_pass",
+    "public_key",
+    "no-pass",
+    "nopass",
+    "bypass",
 ];
 
 /// All words.
@@ -143,7 +199,25 @@ fn place_of(data: &[u8], word: usize) -> Place {
     let bare = before.trim_ascii();
     let begins_line = start - line <= 256
         && (bare.is_empty()
-            || matches!(bare, b"-" | b"#" | b"//" | b"+" | b">" | b"<" | b";" | b"export" | b"set" | b"setenv" | b"ENV" | b"ARG" | b"declare -x" | b"\"" | b"'" | b"- \"" | b"- '")
+            || matches!(
+                bare,
+                b"-" | b"#"
+                    | b"//"
+                    | b"+"
+                    | b">"
+                    | b"<"
+                    | b";"
+                    | b"export"
+                    | b"set"
+                    | b"setenv"
+                    | b"ENV"
+                    | b"ARG"
+                    | b"declare -x"
+                    | b"\""
+                    | b"'"
+                    | b"- \""
+                    | b"- '"
+            )
             || bare.ends_with(b"|")
             || (bare.ends_with(b":") && !bare.contains(&b' ') && !before.ends_with(b" ")));
     Place { start, begins_line, quote, flag: data.get(start) == Some(&b'-'), closed: false }
@@ -171,7 +245,11 @@ fn joint(data: &[u8], end: usize) -> Option<(Joint, usize, bool)> {
     };
     // PASSWORD1, TOKEN_2
     let digits = skip(0, b"_0123456789");
-    let mut at = if digits <= 4 && rest.get(..digits).is_some_and(|text| text.iter().any(u8::is_ascii_digit)) { digits } else { 0 };
+    let mut at = if digits <= 4 && rest.get(..digits).is_some_and(|text| text.iter().any(u8::is_ascii_digit)) {
+        digits
+    } else {
+        0
+    };
     // The end of a quoted name, or of config['password'].
     at = skip(at, b"\\");
     let closed = rest.get(at).is_some_and(|byte| matches!(byte, b'"' | b'\'' | b'`'));
@@ -183,11 +261,10 @@ fn joint(data: &[u8], end: usize) -> Option<(Joint, usize, bool)> {
     }
     let spaced = skip(at, b" \t");
     let (joint, length) = match rest.get(spaced..)? {
-        [b'=', b'>' | b'=', ..] => (Joint::Equals, 2),
-        [b':', b'=', ..] => (Joint::Equals, 2),
+        [b'=', b'>' | b'=', ..] | [b':', b'=', ..] => (Joint::Equals, 2),
         [b'=', ..] => (Joint::Equals, 1),
-        [b':', b':', ..] => return None,
-        [b':', ..] => (Joint::Colon, 1),
+        [b':', next, ..] if *next != b':' => (Joint::Colon, 1),
+        [b':'] => (Joint::Colon, 1),
         _ => return None,
     };
     let value = skip(spaced + length, b" \t");
@@ -236,10 +313,19 @@ fn value_below(word: Word, data: &[u8], place: &Place, end: usize) -> Option<Val
     }
     let before = data.get(place.start.saturating_sub(24)..place.start)?.to_ascii_lowercase();
     let before = before.trim_ascii_end_matches(b"\\\"' \t");
-    if !before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end_matches(b"\\\"' \t").ends_with(b"name") {
+    if !before
+        .strip_suffix(b":")
+        .or_else(|| before.strip_suffix(b"="))?
+        .trim_ascii_end_matches(b"\\\"' \t")
+        .ends_with(b"name")
+    {
         return None;
     }
-    at += rest.get(at..)?.iter().take_while(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'"' | b'\'')).count();
+    at += rest
+        .get(at..)?
+        .iter()
+        .take_while(|byte| matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'"' | b'\''))
+        .count();
     let name = rest.get(at..)?.get(..5)?;
     if !name.eq_ignore_ascii_case(b"value") {
         return None;
@@ -264,12 +350,68 @@ impl TrimEnd for [u8] {
 
 /// Words that stand where a secret would, and say why it does not.
 const NO_VALUES: &[&str] = &[
-    "null", "nil", "none", "true", "false", "yes", "no", "on", "off", "undefined", "unset", "empty", "required",
-    "optional", "missing", "invalid", "expired", "failed", "denied", "revoked", "unknown", "malformed",
-    "unauthorized", "forbidden", "rejected", "wrong", "incorrect", "mismatch", "not", "is", "was", "has", "must",
-    "cannot", "could", "string", "str", "bytes", "text", "int", "integer", "bool", "boolean", "object", "char",
-    "varchar", "optional[str]", "&str", "secretstring", "files", "compat", "sss", "systemd", "ok", "passed", "skip",
-    "disabled", "enabled", "hidden", "masked", "redacted", "authentication",
+    "null",
+    "nil",
+    "none",
+    "true",
+    "false",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "undefined",
+    "unset",
+    "empty",
+    "required",
+    "optional",
+    "missing",
+    "invalid",
+    "expired",
+    "failed",
+    "denied",
+    "revoked",
+    "unknown",
+    "malformed",
+    "unauthorized",
+    "forbidden",
+    "rejected",
+    "wrong",
+    "incorrect",
+    "mismatch",
+    "not",
+    "is",
+    "was",
+    "has",
+    "must",
+    "cannot",
+    "could",
+    "string",
+    "str",
+    "bytes",
+    "text",
+    "int",
+    "integer",
+    "bool",
+    "boolean",
+    "object",
+    "char",
+    "varchar",
+    "optional[str]",
+    "&str",
+    "secretstring",
+    "files",
+    "compat",
+    "sss",
+    "systemd",
+    "ok",
+    "passed",
+    "skip",
+    "disabled",
+    "enabled",
+    "hidden",
+    "masked",
+    "redacted",
+    "authentication",
 ];
 
 fn is_secret(word: Word, value: &[u8], place: &Place, joint: Joint, shape: &Value) -> bool {
@@ -283,7 +425,10 @@ fn is_secret(word: Word, value: &[u8], place: &Place, joint: Joint, shape: &Valu
     if !shape.quoted && NO_VALUES.iter().any(|no| no.as_bytes() == lower) {
         return false;
     }
-    if shape.quoted && first.len() == text.len() && matches!(lower, b"null" | b"true" | b"false" | b"none" | b"redacted") {
+    if shape.quoted
+        && first.len() == text.len()
+        && matches!(lower, b"null" | b"true" | b"false" | b"none" | b"redacted")
+    {
         return false;
     }
     if is_path(word, text) || (!shape.quoted && is_call(text)) {
@@ -297,15 +442,29 @@ fn is_secret(word: Word, value: &[u8], place: &Place, joint: Joint, shape: &Valu
     configured || joint != Joint::Colon || !prose(word, text, shape)
 }
 
+/// Where files stand.
+const ROOTS: [&[u8]; 14] = [
+    b"/run/",
+    b"/var/",
+    b"/etc/",
+    b"/home/",
+    b"/opt/",
+    b"/usr/",
+    b"/tmp/",
+    b"/mnt/",
+    b"/data/",
+    b"/secrets/",
+    b"/proc/",
+    b"/root/",
+    b"/dev/",
+    b"file://",
+];
+
 /// A path to a secret is none. Base64 may begin with a slash, so only known roots count.
 fn is_path(word: Word, text: &[u8]) -> bool {
     if word == Word::Pwd {
         return matches!(text.first(), Some(b'/' | b'~' | b'.'));
     }
-    const ROOTS: [&[u8]; 14] = [
-        b"/run/", b"/var/", b"/etc/", b"/home/", b"/opt/", b"/usr/", b"/tmp/", b"/mnt/", b"/data/", b"/secrets/",
-        b"/proc/", b"/root/", b"/dev/", b"file://",
-    ];
     ROOTS.iter().any(|root| text.starts_with(root)) && !text.contains(&b' ')
 }
 

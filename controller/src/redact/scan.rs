@@ -52,6 +52,39 @@ static ANCHORS: LazyLock<Option<Anchors>> = LazyLock::new(|| {
 
 /// The secrets in `data`, in order and without overlaps.
 pub(super) fn find<'r>(custom: &'r Custom, data: &[u8], edges: Edges) -> Vec<Found<'r>> {
+    let mut found = find_plain(custom, data, edges);
+    if memchr::memchr(ESCAPE, data).is_some() {
+        let (plain, places) = without_sequences(data);
+        let place = |at: usize| places.get(at).copied().unwrap_or(data.len());
+        found.extend(find_plain(custom, &plain, edges).into_iter().filter(|one| one.start < one.end).map(|one| {
+            Found { start: place(one.start), end: place(one.end - 1).saturating_add(1).min(data.len()), kind: one.kind }
+        }));
+    }
+    merge(found)
+}
+
+const ESCAPE: u8 = 0x1b;
+
+/// The text without sequences that colour it (a tool may paint a part of a secret), and where each of its bytes
+/// stood.
+fn without_sequences(data: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut plain, mut places) = (Vec::with_capacity(data.len()), Vec::with_capacity(data.len()));
+    let mut at = 0;
+    while let Some(byte) = data.get(at) {
+        if *byte == ESCAPE && data.get(at + 1) == Some(&b'[') {
+            let rest = data.get(at + 2..).unwrap_or_default();
+            let length = rest.iter().take_while(|byte| (0x20..=0x3f).contains(*byte)).count();
+            at += 2 + length + usize::from(rest.get(length).is_some_and(|byte| (0x40..=0x7e).contains(byte)));
+        } else {
+            plain.push(*byte);
+            places.push(at);
+            at += 1;
+        }
+    }
+    (plain, places)
+}
+
+fn find_plain<'r>(custom: &'r Custom, data: &[u8], edges: Edges) -> Vec<Found<'r>> {
     let mut found = Vec::new();
     if let Some(anchors) = &*ANCHORS {
         let mut secret_kinds = Vec::new();
@@ -83,7 +116,7 @@ pub(super) fn find<'r>(custom: &'r Custom, data: &[u8], edges: Edges) -> Vec<Fou
         found.retain(|one| !marks.iter().any(|mark| mark.start < one.start && one.start < mark.end));
     }
     edges::find(data, edges, &mut found);
-    merge(found)
+    found
 }
 
 /// In order; what overlaps or touches inside another becomes one.

@@ -135,7 +135,13 @@ fn safe_end(held: &[u8], longest_value: usize, forced: bool) -> usize {
     // A value may stand in the line below its name, so the last whole line waits, too.
     let last = line_start(held, held.len());
     let before = line_start(held, last.saturating_sub(1));
-    let lines = if before > 0 && !forced { before } else if forced && last > 0 { last } else { 0 };
+    let lines = if before > 0 && !forced {
+        before
+    } else if forced && last > 0 {
+        last
+    } else {
+        0
+    };
     let safe = if lines == 0 && forced { held.len().saturating_sub(REACH) } else { lines };
     safe.min(held.len().saturating_sub(longest_value))
 }

@@ -57,7 +57,12 @@ fn tokens_with_a_look_of_their_own() {
         format!("eyJ{}", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"),
     ];
     for token in &tokens {
-        for text in [token.clone(), format!("the token is {token}, used at 10:00"), format!("a=\"{token}\" b"), format!("[{token}]")] {
+        for text in [
+            token.clone(),
+            format!("the token is {token}, used at 10:00"),
+            format!("a=\"{token}\" b"),
+            format!("[{token}]"),
+        ] {
             check(&text, &[token], &[]);
         }
         check(&format!("before\nx {token} y\nafter"), &[token], &["before\nx [redacted:", "] y\nafter"]);
@@ -69,27 +74,67 @@ fn a_secret_key_beside_its_id() {
     let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     let id = format!("AKIA{}", "IOSFODNN7EXAMPLE");
     check(&format!("{id},{secret}\n"), &[&id, secret], &[]);
-    check(&format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\nregion = eu-1"), &[&id, secret], &["region = eu-1"]);
-    check(&format!("{{\"AccessKeyId\": \"{id}\", \"SecretAccessKey\": \"{secret}\", \"Region\": \"x\"}}"), &[&id, secret], &["\"Region\": \"x\""]);
+    check(
+        &format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\nregion = eu-1"),
+        &[&id, secret],
+        &["region = eu-1"],
+    );
+    check(
+        &format!("{{\"AccessKeyId\": \"{id}\", \"SecretAccessKey\": \"{secret}\", \"Region\": \"x\"}}"),
+        &[&id, secret],
+        &["\"Region\": \"x\""],
+    );
 }
 
 #[test]
 fn headers_and_addresses() {
-    check("> Authorization: Bearer abc.def-123456\r\n> Host: x", &["abc.def-123456"], &["Authorization: ", "\r\n> Host: x"]);
+    check(
+        "> Authorization: Bearer abc.def-123456\r\n> Host: x",
+        &["abc.def-123456"],
+        &["Authorization: ", "\r\n> Host: x"],
+    );
     check("Authorization: Basic dXNlcjpwYXNzd29yZA==", &["dXNlcjpwYXNzd29yZA"], &["Authorization"]);
     check("curl -H 'Authorization: token hunter2hunter2' http://api/x", &["hunter2"], &["http://api/x"]);
-    check("proxy-authorization: Digest username=\"a\", response=\"b1946ac92492d2347c6235b4d2611184\"", &["username"], &[]);
+    check(
+        "proxy-authorization: Digest username=\"a\", response=\"b1946ac92492d2347c6235b4d2611184\"",
+        &["username"],
+        &[],
+    );
     check("sent bearer a1b2c3d4e5f6 to api", &["a1b2c3d4e5f6"], &["to api"]);
     check("X-Api-Key: 0123abcd\nContent-Length: 4", &["0123abcd"], &["Content-Length: 4"]);
     check("Set-Cookie: sid=s3cr3tvalue; Path=/; HttpOnly", &["s3cr3tvalue"], &["Path=/; HttpOnly"]);
-    check("DATABASE_URL=postgres://shop:p@ss:w0rd@db:5432/shop?sslmode=off", &["p@ss:w0rd"], &["postgres://shop:", "@db:5432/shop"]);
+    check(
+        "DATABASE_URL=postgres://shop:p@ss:w0rd@db:5432/shop?sslmode=off",
+        &["p@ss:w0rd"],
+        &["postgres://shop:", "@db:5432/shop"],
+    );
     check("redis://:hunter2@redis:6379/0 is the cache", &["hunter2"], &["@redis:6379/0 is the cache"]);
-    check("see https://oauth2-a81Kd02nQpLm4RtVw9@git.example.org/x.git", &["a81Kd02nQpLm4RtVw9"], &["git.example.org/x.git"]);
-    check("https://b.blob.core.windows.net/c?sv=2022&sig=Ab3%2Fxyz0123456789ABCDEFabcdef%3D&se=2026", &["Ab3%2Fxyz0123456789"], &["sv=2022", "&se=2026"]);
+    check(
+        "see https://oauth2-a81Kd02nQpLm4RtVw9@git.example.org/x.git",
+        &["a81Kd02nQpLm4RtVw9"],
+        &["git.example.org/x.git"],
+    );
+    check(
+        "https://b.blob.core.windows.net/c?sv=2022&sig=Ab3%2Fxyz0123456789ABCDEFabcdef%3D&se=2026",
+        &["Ab3%2Fxyz0123456789"],
+        &["sv=2022", "&se=2026"],
+    );
     check("https://h/x?token=abcdefgh1&page=2", &["abcdefgh1"], &["&page=2"]);
-    check("https://s3/x?X-Amz-Credential=abc&X-Amz-Signature=0123456789abcdef&X-Amz-Date=1", &["0123456789abcdef"], &["X-Amz-Date=1"]);
-    check("DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==;EndpointSuffix=core", &["Eby8vdM02xNOcq"], &["AccountName=shop", "EndpointSuffix=core"]);
-    check("{\"auths\": {\"r.example.org\": {\"auth\": \"dXNlcjpwYXNzd29yZA==\"}}}", &["dXNlcjpwYXNzd29yZA"], &["r.example.org"]);
+    check(
+        "https://s3/x?X-Amz-Credential=abc&X-Amz-Signature=0123456789abcdef&X-Amz-Date=1",
+        &["0123456789abcdef"],
+        &["X-Amz-Date=1"],
+    );
+    check(
+        "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==;EndpointSuffix=core",
+        &["Eby8vdM02xNOcq"],
+        &["AccountName=shop", "EndpointSuffix=core"],
+    );
+    check(
+        "{\"auths\": {\"r.example.org\": {\"auth\": \"dXNlcjpwYXNzd29yZA==\"}}}",
+        &["dXNlcjpwYXNzd29yZA"],
+        &["r.example.org"],
+    );
 }
 
 #[test]
@@ -99,7 +144,11 @@ fn names_with_values() {
     check("POSTGRES_PASSWORD='a b c' docker compose up", &["a b c"], &["docker compose up"]);
     check("PGPASSWORD=hunter2 psql -h db -c 'select 1'", &["hunter2"], &["psql -h db -c 'select 1'"]);
     check("docker run -e REDIS_PASSWORD=hunter2 -p 80:80 image", &["hunter2"], &["-p 80:80 image"]);
-    check("      \"POSTGRES_PASSWORD=two words\",\n      \"PATH=/usr/bin\"", &["two words"], &["\",\n      \"PATH=/usr/bin\""]);
+    check(
+        "      \"POSTGRES_PASSWORD=two words\",\n      \"PATH=/usr/bin\"",
+        &["two words"],
+        &["\",\n      \"PATH=/usr/bin\""],
+    );
     check("{\"user\":\"a\",\"password\":\"x\\\"y z\",\"port\":1}", &["x\\\"y", "y z"], &["\"port\":1"]);
     check("{\\\"password\\\":\\\"hunter2\\\",\\\"port\\\":1}", &["hunter2"], &["\\\"port\\\":1"]);
     check("db:\n  password: correct horse battery\n  port: 5432", &["correct", "battery"], &["  port: 5432"]);
@@ -124,14 +173,22 @@ fn names_with_values() {
     check("CREATE USER 'a' IDENTIFIED BY 'foobared';", &["foobared"], &[]);
     check("machine x login me password foobared", &["foobared"], &["login me"]);
     check("- name: DB_PASSWORD\n  value: foobared\n- name: DB_HOST\n  value: db", &["foobared"], &["value: db"]);
-    check("{\"name\":\"DB_PASSWORD\",\"value\":\"foobared\"},{\"name\":\"DB_HOST\",\"value\":\"db\"}", &["foobared"], &["\"db\""]);
+    check(
+        "{\"name\":\"DB_PASSWORD\",\"value\":\"foobared\"},{\"name\":\"DB_HOST\",\"value\":\"db\"}",
+        &["foobared"],
+        &["\"db\""],
+    );
     check("config/.env:12:API_TOKEN=foobared", &["foobared"], &["config/.env:12:"]);
     check("api  | TOKEN=foobared1", &["foobared"], &["api  | "]);
     check("level=info msg=\"connecting\" user=shop password=foobared db=x", &["foobared"], &["user=shop", "db=x"]);
     check("connecting with password: hunter2", &["hunter2"], &["connecting with"]);
     check("host=db user=shop password=foobared,ssl=true", &["foobared"], &["ssl=true"]);
     check("password: ${DB_PASSWORD:-foobared}", &["foobared"], &[]);
-    check("root:$6$abcdefgh$0123456789abcdefABCDEF/.0123456789:19000:0:99999:7:::", &["0123456789abcdefABCDEF"], &["root:", ":19000:"]);
+    check(
+        "root:$6$abcdefgh$0123456789abcdefABCDEF/.0123456789:19000:0:99999:7:::",
+        &["0123456789abcdefABCDEF"],
+        &["root:", ":19000:"],
+    );
     check("SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy", &["c3RvcmVk"], &[]);
     check("db:5432:shop:me:foobared", &["foobared"], &["db:5432:shop:me:"]);
 }
@@ -163,9 +220,13 @@ fn private_keys() {
 
 #[test]
 fn kubernetes_secrets() {
-    let yaml = "apiVersion: v1\ndata:\n  password: aHVudGVyMg==\n  user: c2hvcA==\nkind: Secret\nmetadata:\n  name: db\n";
+    let yaml =
+        "apiVersion: v1\ndata:\n  password: aHVudGVyMg==\n  user: c2hvcA==\nkind: Secret\nmetadata:\n  name: db\n";
     check(yaml, &["aHVudGVyMg", "c2hvcA"], &["kind: Secret", "name: db", "  user: ["]);
-    let list = format!("apiVersion: v1\nitems:\n- apiVersion: v1\n  data:\n    a: aGVsbG8=\n  kind: Secret\n  metadata:\n    name: x\nkind: List\n---\n{}", "apiVersion: v1\ndata:\n  level: info\nkind: ConfigMap\n");
+    let list = format!(
+        "apiVersion: v1\nitems:\n- apiVersion: v1\n  data:\n    a: aGVsbG8=\n  kind: Secret\n  metadata:\n    name: x\nkind: List\n---\n{}",
+        "apiVersion: v1\ndata:\n  level: info\nkind: ConfigMap\n"
+    );
     check(&list, &["aGVsbG8"], &["level: info", "name: x"]);
     let json = "{\"apiVersion\":\"v1\",\"data\":{\"a.b\":\"aGVsbG8=\",\"c\":\"d29ybGQ=\"},\"kind\":\"Secret\",\"metadata\":{\"name\":\"x\"}}";
     check(json, &["aGVsbG8", "d29ybGQ"], &["\"name\":\"x\"", "\"a.b\":\""]);
@@ -173,6 +234,16 @@ fn kubernetes_secrets() {
     check(&applied, &["aGVsbG8", "d29ybGQ"], &["\\\"name\\\":\\\"x\\\""]);
     let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap();
     check(&pretty, &["aGVsbG8", "d29ybGQ"], &["\"name\": \"x\""]);
+}
+
+#[test]
+fn colours_hide_nothing() {
+    let token = format!("ghp{}", "_Zx81mQp0Lk2Jd9Vb7Nc4Tr6Ws3Ye5Ug1AbCd");
+    for at in 1..token.len() {
+        let painted = format!("x {}\u{1b}[01;31m\u{1b}[K{}\u{1b}[m y", &token[..at], &token[at..]);
+        check(&painted, &[&token[..at.min(12)], &token[at.max(25)..]], &["x [redacted:github-token:", "\u{1b}[m y"]);
+    }
+    check("PASS\u{1b}[31mWORD\u{1b}[0m=hunter2\n", &["hunter2"], &[]);
 }
 
 #[test]
@@ -211,7 +282,14 @@ fn a_mark_is_the_same_for_the_same_secret_in_one_session() {
     let (one, again) = (redactor(), redactor());
     let first = mark(&one, "password=hunter2");
     assert_eq!(first, mark(&again, "password=hunter2"));
-    assert_eq!(first.strip_prefix("password="), mark(&one, "x://a:hunter2@b").strip_prefix("x://a:").unwrap().replace("url-password", "password").strip_suffix("@b"));
+    assert_eq!(
+        first.strip_prefix("password="),
+        mark(&one, "x://a:hunter2@b")
+            .strip_prefix("x://a:")
+            .unwrap()
+            .replace("url-password", "password")
+            .strip_suffix("@b")
+    );
     assert_ne!(first, mark(&one, "password=hunter3"));
     let other = Rules::compile(&RedactionConfig::default(), &[])
         .unwrap()
@@ -277,7 +355,12 @@ fn half_a_secret_on_the_cut_is_masked() {
             assert!(!both.contains(part), "cut at {at}: {both}");
         }
     }
-    for line in ["password: correct horse battery", "PASSWORD=correct horse battery", "{\"password\": \"correct horse battery\"}", "Authorization: Digest correct horse battery"] {
+    for line in [
+        "password: correct horse battery",
+        "PASSWORD=correct horse battery",
+        "{\"password\": \"correct horse battery\"}",
+        "Authorization: Digest correct horse battery",
+    ] {
         for at in 1..line.len() {
             let (head, tail) = cut(&format!("x\n{}", &line[..at]), &format!("{}\nnext\n", &line[at..]));
             let both = format!("{head}|{tail}");

@@ -36,12 +36,27 @@ const RULES: &[Rule] = &[
     ),
     rule("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"^gh[pousr]_[A-Za-z0-9_]{20,}"),
     rule("github-token", &["github_pat_"], r"^github_pat_[A-Za-z0-9_]{20,}"),
-    rule("gitlab-token", &["glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glsoat-", "glagent-"], r"^gl[a-z]{2,5}-[A-Za-z0-9_.-]{20,}"),
-    rule("slack-token", &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xoxo-", "xapp-"], r"^(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{10,}"),
+    rule(
+        "gitlab-token",
+        &["glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glsoat-", "glagent-"],
+        r"^gl[a-z]{2,5}-[A-Za-z0-9_.-]{20,}",
+    ),
+    rule(
+        "slack-token",
+        &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xoxo-", "xapp-"],
+        r"^(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{10,}",
+    ),
     rule("slack-webhook", &["hooks.slack.com/"], r#"^hooks\.slack\.com/(?:services|workflows|triggers)/([^\s"'<>]+)"#),
     rule("anthropic-key", &["sk-ant-"], r"^sk-ant-[A-Za-z0-9_-]{16,}"),
-    Rule { check: random, ..rule("api-key", &["sk-"], r"^sk-(?:proj-|svcacct-|admin-|or-v1-|None-)?[A-Za-z0-9_-]{20,}") },
-    rule("stripe-key", &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"], r"^(?:[sr]k_(?:live|test)|whsec)_[A-Za-z0-9+/=]{16,}"),
+    Rule {
+        check: random,
+        ..rule("api-key", &["sk-"], r"^sk-(?:proj-|svcacct-|admin-|or-v1-|None-)?[A-Za-z0-9_-]{20,}")
+    },
+    rule(
+        "stripe-key",
+        &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"],
+        r"^(?:[sr]k_(?:live|test)|whsec)_[A-Za-z0-9+/=]{16,}",
+    ),
     rule("npm-token", &["npm_"], r"^npm_[A-Za-z0-9]{36,}"),
     rule("pypi-token", &["pypi-"], r"^pypi-[A-Za-z0-9_-]{40,}"),
     rule("huggingface-token", &["hf_"], r"^hf_[A-Za-z0-9]{30,}"),
@@ -61,34 +76,74 @@ const RULES: &[Rule] = &[
     rule("jwt", &["eyJ"], r"^eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}"),
     // A half of one, cut off or wrapped: header and the start of the claims.
     rule("jwt", &["eyJhbGciOi", "eyJ0eXAiOi", "eyJraWQiOi"], r"^eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"),
-    rule("signature", &["x-amz-signature=", "x-amz-security-token=", "x-amz-credential=", "x-goog-signature=", "x-goog-credential="], r#"(?i)^x-(?:amz|goog)-[a-z-]+=([^&\s"'<>]+)"#),
-    Rule { word: false, check: sas, ..rule("azure-signature", &["?sig=", "&sig=", ";sig="], r"^[?&;]sig=([A-Za-z0-9%+/=_-]{20,})") },
+    rule(
+        "signature",
+        &["x-amz-signature=", "x-amz-security-token=", "x-amz-credential=", "x-goog-signature=", "x-goog-credential="],
+        r#"(?i)^x-(?:amz|goog)-[a-z-]+=([^&\s"'<>]+)"#,
+    ),
+    Rule {
+        word: false,
+        check: sas,
+        ..rule("azure-signature", &["?sig=", "&sig=", ";sig="], r"^[?&;]sig=([A-Za-z0-9%+/=_-]{20,})")
+    },
     // To the end of the line or of the string: some schemes have several parts.
     rule(
         "auth-header",
         &["authorization"],
         r#"(?i)^authorization\\*["']?\s*(?:=>|[:=,])\s*\\*["']?(?:basic|bearer|token|negotiate|apikey|key|digest|ntlm|splunk|aws4-hmac-sha256|sharedkey|github-bearer)\s+([^\s"'\\][^\r\n\x00"'\\]*)"#,
     ),
-    Rule { check: header, ..rule(
-        "auth-header",
-        &["authorization"],
-        r#"(?i)^authorization\\*["']?\s*(?:=>|[:=,])\s*\\*["']?(?:(?:basic|bearer|token|negotiate|apikey|key|digest|ntlm|splunk|aws4-hmac-sha256|sharedkey|github-bearer)\s+)?([^\s"'\\][^\r\n\x00"'\\]*)"#,
-    ) },
+    Rule {
+        check: header,
+        ..rule(
+            "auth-header",
+            &["authorization"],
+            r#"(?i)^authorization\\*["']?\s*(?:=>|[:=,])\s*\\*["']?(?:(?:basic|bearer|token|negotiate|apikey|key|digest|ntlm|splunk|aws4-hmac-sha256|sharedkey|github-bearer)\s+)?([^\s"'\\][^\r\n\x00"'\\]*)"#,
+        )
+    },
     rule(
         "auth-header",
-        &["x-api-key", "x-auth-token", "private-token", "x-vault-token", "x-access-token", "x-amz-security-token:", "x-gitlab-token", "x-csrf-token", "job-token", "deploy-token"],
+        &[
+            "x-api-key",
+            "x-auth-token",
+            "private-token",
+            "x-vault-token",
+            "x-access-token",
+            "x-amz-security-token:",
+            "x-gitlab-token",
+            "x-csrf-token",
+            "job-token",
+            "deploy-token",
+        ],
         r#"(?i)^[a-z-]+\\*["']?\s*:\s*\\*["']?([^\s"'\\,]+)"#,
     ),
     rule("cookie", &["set-cookie"], r#"(?i)^set-cookie\\*["']?\s*:\s*\\*["']?[^\s=;"']+=([^\s;"']+)"#),
     rule("cookie", &["cookie:"], r#"(?i)^cookie:\s*([^\r\n\x00"']+)"#),
     Rule { check: bearer, ..rule("auth-header", &["bearer "], r"(?i)^bearer\s+([A-Za-z0-9._~+/=:-]{8,})") },
     Rule { check: basic, ..rule("auth-header", &["basic "], r"(?i)^basic\s+([A-Za-z0-9+/]{6,}={0,2})") },
-    Rule { check: basic, word: false, ..rule("auth-header", &["\"auth\""], r#"(?i)^"auth"\s*:\s*"([A-Za-z0-9+/]{6,}={0,2})"#) },
-    Rule { check: basic, word: false, ..rule("auth-header", &["\\\"auth\\\""], r#"(?i)^\\"auth\\"\s*:\s*\\"([A-Za-z0-9+/]{6,}={0,2})"#) },
+    Rule {
+        check: basic,
+        word: false,
+        ..rule("auth-header", &["\"auth\""], r#"(?i)^"auth"\s*:\s*"([A-Za-z0-9+/]{6,}={0,2})"#)
+    },
+    Rule {
+        check: basic,
+        word: false,
+        ..rule("auth-header", &["\\\"auth\\\""], r#"(?i)^\\"auth\\"\s*:\s*\\"([A-Za-z0-9+/]{6,}={0,2})"#)
+    },
     Rule { word: false, ..rule("url-password", &["://"], r#"^://[^\s/?#:@"'<>\\]*:([^\s/?#"'<>]+)@"#) },
     Rule { word: false, check: random, ..rule("url-password", &["://"], r#"^://([^\s/?#:@"'<>\\]{16,})@"#) },
     // Hashes of passwords: the short ones are guessed in minutes.
-    Rule { word: false, ..rule("password-hash", &["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$argon2", "$apr1$", "$pbkdf2", "$scrypt$"], r"^\$[a-z0-9-]{1,16}\$[A-Za-z0-9./$=,+-]{12,}") },
+    Rule {
+        word: false,
+        ..rule(
+            "password-hash",
+            &[
+                "$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$argon2", "$apr1$", "$pbkdf2",
+                "$scrypt$",
+            ],
+            r"^\$[a-z0-9-]{1,16}\$[A-Za-z0-9./$=,+-]{12,}",
+        )
+    },
     rule("password-hash", &["SCRAM-SHA-"], r"^SCRAM-SHA-(?:1|256|512)\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=:]+"),
     // Base64 of "-----BEGIN": a certificate may be read, a private key may not.
     Rule { check: wrapped_key, ..rule("private-key", &["LS0tLS1CRUdJTi"], r"^[A-Za-z0-9+/=]{40,}") },
@@ -161,7 +216,9 @@ pub(super) fn random(secret: &[u8]) -> bool {
     let letters = secret.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let stretch = secret.split(|byte| !byte.is_ascii_alphanumeric()).map(<[u8]>::len).max().unwrap_or_default();
     let mut seen = [false; 256];
-    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    for byte in secret {
+        seen[usize::from(*byte)] = true;
+    }
     let kinds = seen.iter().filter(|seen| **seen).count();
     digits >= 2 && letters >= 4 && stretch >= 14 && kinds >= 9
 }

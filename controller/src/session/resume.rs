@@ -73,7 +73,9 @@ fn request(left: &Left, fallback: Option<&Work>) -> Result<SandboxRequest, Strin
     match (frozen.filter(|frozen| !frozen.is_null()), fallback) {
         (Some(frozen), fallback) => {
             let mut request: SandboxRequest = serde_json::from_value(frozen.clone()).map_err(|error| {
-                format!("the session's first entry says in a way that is not known here which container it had: {error}")
+                format!(
+                    "the session's first entry says in a way that is not known here which container it had: {error}"
+                )
             })?;
             // It may hold passwords, so it is not on record. Of a Subject that is gone there is none.
             request.access.compose_file = fallback.and_then(|work| work.request.access.compose_file.clone());

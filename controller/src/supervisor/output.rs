@@ -55,7 +55,14 @@ impl Outputs {
             }
         }
         let used = kept.values().sum();
-        let state = State { dir: dir.to_owned(), limits: (each, total), used, kept, open: HashMap::new(), ended: BTreeSet::new() };
+        let state = State {
+            dir: dir.to_owned(),
+            limits: (each, total),
+            used,
+            kept,
+            open: HashMap::new(),
+            ended: BTreeSet::new(),
+        };
         Ok(Self { state: Mutex::new(state) })
     }
 

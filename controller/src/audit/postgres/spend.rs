@@ -28,8 +28,7 @@ impl PostgresStore {
     pub async fn installation_secret(&self) -> Result<InstallationSecret, AuditError> {
         let mut connection = self.connection().await?;
         let until = connection.until;
-        let query =
-            sqlx::query_scalar::<_, Vec<u8>>("SELECT read_installation_secret()").fetch_one(&mut *connection);
+        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT read_installation_secret()").fetch_one(&mut *connection);
         let answer = timeout_at(until, query).await;
         let bytes = connection.settle(answer, Doing::Asking)?;
         let bytes = <[u8; 32]>::try_from(bytes)

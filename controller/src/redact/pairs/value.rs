@@ -65,8 +65,9 @@ fn closing(text: &[u8], slashes: usize, quote: u8) -> Option<usize> {
             b'\\' => run += 1,
             byte => {
                 // In a quote without backslashes one of them escapes; in `\"…\"` as many as opened close.
-                if byte == quote && (if slashes == 0 { run % 2 == 0 } else { run <= slashes }) {
-                    return Some(if slashes == 0 { at } else { at - run });
+                let (closes, before) = if slashes == 0 { (run % 2 == 0, 0) } else { (run <= slashes, run) };
+                if byte == quote && closes {
+                    return Some(at - before);
                 }
                 run = 0;
             }
@@ -79,9 +80,9 @@ fn closing(text: &[u8], slashes: usize, quote: u8) -> Option<usize> {
 fn setting(line: &[u8]) -> usize {
     let first = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
     let rest = line.get(first..).unwrap_or_default();
-    let shell = |byte: &u8| matches!(byte, b'|' | b'&' | b'>' | b'$' | b'`' | b'/');
-    let option = memchr::memmem::find(rest, b" -").is_some();
-    if rest.trim_ascii_start().starts_with(b"#") || option || rest.iter().any(shell) || names_another(rest) {
+    let shell =
+        [&b" -"[..], b" | ", b" && ", b" > ", b" ; "].iter().any(|mark| memchr::memmem::find(rest, mark).is_some());
+    if rest.trim_ascii_start().starts_with(b"#") || shell || names_another(rest) {
         return first;
     }
     // One line that holds many, as in JSON.
@@ -91,7 +92,8 @@ fn setting(line: &[u8]) -> usize {
 /// Whether `KEY=` follows.
 fn names_another(rest: &[u8]) -> bool {
     let word = rest.trim_ascii_start();
-    let name = word.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')).count();
+    let name =
+        word.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')).count();
     name > 0 && word.get(name) == Some(&b'=')
 }
 
@@ -99,18 +101,24 @@ fn names_another(rest: &[u8]) -> bool {
 fn escaped_end(line: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(line, b"\\n").find(|at| {
         let rest = line.get(at + 2..).unwrap_or_default();
-        let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')).count();
+        let name =
+            rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')).count();
         (name > 0 && matches!(rest.get(name), Some(b'=' | b':'))) || matches!(rest.first(), None | Some(b'"' | b'\\'))
     })
 }
 
 /// A word of a command, an address or a connection string.
 fn word(data: &[u8], place: &Place, line: &[u8]) -> usize {
-    let mut length =
-        line.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'|')).unwrap_or(line.len());
+    let mut length = line
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'|'))
+        .unwrap_or(line.len());
     let before = place.start.checked_sub(1).and_then(|at| data.get(at)).copied();
     if matches!(before, Some(b'?' | b'&')) {
-        length = line.get(..length).and_then(|text| text.iter().position(|byte| matches!(byte, b'&' | b'#'))).unwrap_or(length);
+        length = line
+            .get(..length)
+            .and_then(|text| text.iter().position(|byte| matches!(byte, b'&' | b'#')))
+            .unwrap_or(length);
     }
     let text = line.get(..length).unwrap_or_default();
     // `Password=x;Server=y`, `password=x,ssl=true`, `(token=x)`.
@@ -143,7 +151,9 @@ fn inline(line: &[u8]) -> usize {
 /// `|`, `>-` and the like: the value stands below.
 fn is_block(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
-    matches!(line.first(), Some(b'|' | b'>')) && line.len() <= 3 && line.iter().skip(1).all(|byte| matches!(byte, b'-' | b'+' | b'0'..=b'9'))
+    matches!(line.first(), Some(b'|' | b'>'))
+        && line.len() <= 3
+        && line.iter().skip(1).all(|byte| matches!(byte, b'-' | b'+' | b'0'..=b'9'))
 }
 
 /// The lines below that are indented more than the name.

@@ -53,15 +53,52 @@ pub(super) const ORDINARY: &[&str] = &[
 
 /// Pieces of which texts are made by lot.
 pub(super) const PARTS: &[&str] = &[
-    "password", "=", ": ", "\"", "'", "\\\"", "\n", " ", "hunter2hunter2", "token", "secret", "{", "}", ",", ";", "\\n",
-    "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "apiVersion: v1\n", "data:\n", "  a: ",
-    "aHVudGVyMmh1bnRlcjI=", "kind: Secret\n", "---\n", "Authorization: Bearer ", "http://a:", "@b", "\0", "\r", "é", "|",
-    "name: X_PASSWORD", "value: ", "requirepass ", "[redacted:", "]", "-", "- ", "redis-cli -a ", "$6$",
+    "password",
+    "=",
+    ": ",
+    "\"",
+    "'",
+    "\\\"",
+    "\n",
+    " ",
+    "hunter2hunter2",
+    "token",
+    "secret",
+    "{",
+    "}",
+    ",",
+    ";",
+    "\\n",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "-----END RSA PRIVATE KEY-----",
+    "apiVersion: v1\n",
+    "data:\n",
+    "  a: ",
+    "aHVudGVyMmh1bnRlcjI=",
+    "kind: Secret\n",
+    "---\n",
+    "Authorization: Bearer ",
+    "http://a:",
+    "@b",
+    "\0",
+    "\r",
+    "é",
+    "|",
+    "name: X_PASSWORD",
+    "value: ",
+    "requirepass ",
+    "[redacted:",
+    "]",
+    "-",
+    "- ",
+    "redis-cli -a ",
+    "$6$",
 ];
 
 /// Many secrets among ordinary lines.
 pub(super) fn with_secrets() -> String {
-    let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\nabcd+/==\n-----END RSA PRIVATE KEY-----\n";
+    let key =
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\nabcd+/==\n-----END RSA PRIVATE KEY-----\n";
     let token = format!("ghp{}", "_Zx81mQp0Lk2Jd9Vb7Nc4Tr6Ws3Ye5Ug1AbCd");
     let mut text = String::new();
     for (index, ordinary) in ORDINARY.iter().enumerate() {
@@ -74,7 +111,8 @@ pub(super) fn with_secrets() -> String {
             1 => key.to_owned(),
             2 => "POSTGRES_PASSWORD=two words\nHOME=/root\n".to_owned(),
             3 => "1) \"requirepass\"\n2) \"foobared\"\n".to_owned(),
-            4 => "---\napiVersion: v1\ndata:\n  password: aHVudGVyMg==\nkind: Secret\nmetadata:\n  name: db\n---\n".to_owned(),
+            4 => "---\napiVersion: v1\ndata:\n  password: aHVudGVyMg==\nkind: Secret\nmetadata:\n  name: db\n---\n"
+                .to_owned(),
             _ => "- name: DB_PASSWORD\n  value: foobared\n- name: DB_HOST\n  value: db\n".to_owned(),
         });
     }
