@@ -46,7 +46,7 @@ impl Default for Budgets {
             command_timeout_seconds: 120,
             command_timeout_cap_seconds: 600,
             max_tokens: 16_000,
-            output_bytes: Some(1 << 30),
+            output_bytes: Some(4 << 30),
             window: Window::default(),
         }
     }
@@ -287,13 +287,13 @@ mod tests {
         assert_eq!(told(&spent(25, 0, 460, 0), 20, 80).unwrap().0, 90);
         assert_eq!(told(&spent(25, 0, 0, 0), 29, 80).unwrap().0, 90);
         assert_eq!(told(&spent(29, 0, 460, 0), 29, 90), None);
-        let printed = Spent { output_bytes: 900 << 20, ..spent(1, 0, 0, 0) };
+        let printed = Spent { output_bytes: 3600 << 20, ..spent(1, 0, 0, 0) };
         assert!(told(&printed, 0, 0).unwrap().1.contains("bytes of output"));
     }
 
     #[test]
     fn output_has_a_budget() {
-        let printed = Spent { output_bytes: 1 << 30, ..spent(1, 0, 0, 3000) };
+        let printed = Spent { output_bytes: 4 << 30, ..spent(1, 0, 0, 3000) };
         let plan = Budgets::default().plan(&printed, &PRICE);
         assert!(matches!(plan, Plan::Last { max_tokens: 1.., limit: Limit::Output }), "{plan:?}");
         let free = Budgets { output_bytes: None, ..Budgets::default() };

@@ -214,7 +214,7 @@ mod tests {
         let mut after = results();
         after.iter_mut().take(13).for_each(|result| (result.is_replaced, result.bytes) = (true, 400));
         assert!(plan(&after, 64_000, 256, &WINDOW).is_empty());
-        assert_eq!(plan(&after, 66_000, 256, &WINDOW), [140, 150, 160, 170]);
+        assert_eq!(plan(&after, 66_000, 256, &WINDOW), [140, 150, 160]);
     }
 
     #[test]

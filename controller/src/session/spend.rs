@@ -204,6 +204,13 @@ impl Model for Metered {
                 }
             }
         };
+        // One that followed without a pause is on account, too.
+        while retries.try_recv().is_ok() {
+            let broken = format!("{:016x}", rand::random::<u64>());
+            if let Err(error) = self.spending.store.reserve(&self.session, &broken, worst, None).await {
+                tracing::debug!(session = %self.session, error = crate::error::chain(&error), "an attempt is not on account");
+            }
+        }
         match &answer {
             Ok(message) => {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -284,13 +291,14 @@ mod tests {
     async fn an_attempt_that_broke_counts_in_full_and_one_that_was_refused_does_not() {
         let (spending, session) = spending(Some(10.0)).await;
         let broken = || Step::Retry(ModelError::new(ErrorKind::Stream, "cut"));
+        let pause = || Step::Wait(Duration::from_millis(1));
         let busy = Step::Retry(ModelError::new(ErrorKind::Overloaded, "busy"));
-        let model = spending.meter(Arc::new(FakeModel::new([busy, broken(), says("a")])), &session);
+        let model = spending.meter(Arc::new(FakeModel::new([busy, broken(), pause(), says("a")])), &session);
         ask(&model, 3000).await.unwrap();
         let spent = spending.store.today().await.unwrap().spent;
         assert!(spent > NanoDollars::from_dollars(3.0) && spent < NanoDollars::from_dollars(3.1), "{spent}");
         // The third attempt would not fit any more.
-        let fake = Arc::new(FakeModel::new([broken(), broken(), says("never")]));
+        let fake = Arc::new(FakeModel::new([broken(), pause(), broken(), pause(), says("never")]));
         let error = ask(&spending.meter(fake, &session), 3000).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::DailyBudget);
         assert!(spending.store.today().await.unwrap().spent > NanoDollars::from_dollars(9.0));

@@ -294,7 +294,7 @@ impl<'a> Bench<'a> {
         let mirror = tokio_util::task::AbortOnDropHandle::new(mirror);
         let end = agent.await;
         drop(mirror);
-        let end = End::of(&end, Timestamp::now());
+        let end = End::of(&end, Timestamp::now()).masked(&context.redaction.session(&record.new.id));
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
         seat.view.send_modify(|view| view.progress = progress.clone());
         finish(context, record, &progress, &end).await;
