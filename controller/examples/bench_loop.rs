@@ -172,7 +172,7 @@ impl Rig {
         };
         let mut source = Source { provider: self.provider.clone(), request, spent: spent.clone(), standing: None };
         if standing {
-            source.standing = Some(source.open(controller::agent::Wanted::Standing).await?);
+            source.standing = Some(source.open(Wanted::Standing).await?);
         }
         let (progress, seen) = watch::channel(Progress::default());
         let deps = AgentDeps {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::audit::AuditStore;
 use crate::events::Events;
 use crate::incident::validate::Defaults;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::redact::Redaction;
@@ -28,6 +29,8 @@ use crate::status::StatusWriter;
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// Whether this process leads: asked before what cannot refuse an old epoch itself.
+    pub leadership: Leadership,
     /// This installation's name (see [`names::LABEL_INSTALLATION`]).
     pub installation: String,
     /// What an Incident gets that asks for nothing special.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -14,28 +14,53 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// What the start still waits for.
+/// What the start still waits for, and which seat this process has.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Readiness(Arc<Mutex<Waits>>);
+
+#[derive(Default)]
+struct Waits {
+    pending: BTreeMap<&'static str, String>,
+    seat: String,
+}
 
 impl Readiness {
     /// `what` is not there yet, because of `why`. Logged when it is new or different.
     pub fn pending(&self, what: &'static str, why: &str) {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pending.insert(what, why.to_owned()).as_deref() != Some(why) {
+        if self.waits().pending.insert(what, why.to_owned()).as_deref() != Some(why) {
             tracing::info!(what, why, "waiting");
         }
     }
 
     /// `what` is there.
     pub fn done(&self, what: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+        self.waits().pending.remove(what);
     }
 
     /// What is still pending.
     #[must_use]
     pub fn list(&self) -> BTreeMap<&'static str, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.waits().pending.clone()
+    }
+
+    /// What this process does when it waits for nothing: whether it leads or stands by, in a line.
+    /// Logged when it is new.
+    pub fn seat(&self, line: &str) {
+        let mut waits = self.waits();
+        if waits.seat != line {
+            tracing::info!("{line}");
+            line.clone_into(&mut waits.seat);
+        }
+    }
+
+    /// The line of [`Readiness::seat`].
+    #[must_use]
+    pub fn seated(&self) -> String {
+        self.waits().seat.clone()
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +96,8 @@ pub async fn run(listener: TcpListener, router: Router, stop: CancellationToken)
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     let pending = shared.readiness.list();
     if pending.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        // One that stands by is ready to do so: it serves the trail, and an upgrade may go on.
+        return (StatusCode::OK, format!("ready\n{}\n", shared.readiness.seated()).trim_end().to_owned() + "\n");
     }
     let lines: Vec<String> = pending.iter().map(|(what, why)| format!("{what}: {why}")).collect();
     (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n")

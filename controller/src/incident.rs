@@ -21,6 +21,7 @@ use kube::runtime::finalizer::{Event, finalizer};
 use kube::{Resource, ResourceExt};
 
 use crate::context::Context;
+use crate::leader::NotLeading;
 use crate::status::StatusError;
 
 /// Why a reconcile failed. It is tried again with a back-off.
@@ -35,6 +36,9 @@ pub enum Error {
     /// The finalizer could not be set or removed.
     #[error("the finalizer: {0}")]
     Finalizer(String),
+    /// It is another controller's to reconcile.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
     /// Not an error: something of a deleted Incident is still there, and is looked at again soon.
     #[error("the session has not ended yet")]
     StillThere,
@@ -45,9 +49,10 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> &'static str {
         match self {
-            Self::Status(_) => "status",
+            Self::Status(error) => error.category(),
             Self::Dereference(_) => "dereference",
             Self::Finalizer(_) => "finalizer",
+            Self::NotLeading(error) => error.category(),
             Self::StillThere => "still_there",
         }
     }
@@ -64,6 +69,8 @@ pub async fn reconcile(incident: Arc<Incident>, context: Arc<Context>) -> Result
     if !context.serves(incident.meta()) {
         return Ok(Action::await_change());
     }
+    // The finalizer is set right after this, and removed right after the end of the cleanup.
+    context.leadership.check()?;
     let namespace = incident.namespace().unwrap_or_default();
     let api: Api<Incident> = Api::namespaced(context.client.clone(), &namespace);
     let held = incident.finalizers().iter().any(|name| name == names::FINALIZER);

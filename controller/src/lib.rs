@@ -4,6 +4,7 @@
 //!
 //! * [`run`] wires everything once; [`scope`] holds the watches and caches, [`context`] what every
 //!   reconcile shares, [`status`], [`events`], [`metrics`] and [`http`] what the outside sees;
+//! * [`leader`] is who may act at all: one controller of those that run, by a lease;
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
 //! * [`tenancy`] says which namespace may name which projects and images;
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
@@ -27,6 +28,7 @@ pub mod fuzz;
 pub mod gateway;
 pub mod http;
 pub mod incident;
+pub mod leader;
 pub mod logging;
 pub mod metrics;
 pub mod model;

@@ -26,6 +26,12 @@ pub struct Metrics {
     registry: Registry,
     /// 1 for this installation's name on the engine, once it is known.
     pub installation: Family<Installation, Gauge>,
+    /// 1 in the process that leads, 0 in one that stands by.
+    pub leader: Gauge,
+    /// The epoch in which this process leads; 0 while it stands by.
+    pub lease_epoch: Gauge,
+    /// Calls for the lease that the database did not answer.
+    pub lease_errors: Counter,
     /// Reconciles, by the resource's kind.
     pub reconciles: Family<Category, Counter>,
     /// Reconciles that failed, by the error's category.
@@ -51,6 +57,9 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("operator"),
             installation: Family::default(),
+            leader: Gauge::default(),
+            lease_epoch: Gauge::default(),
+            lease_errors: Counter::default(),
             reconciles: Family::default(),
             errors: Family::default(),
             sessions: Gauge::default(),
@@ -66,6 +75,17 @@ impl Default for Metrics {
             "installation",
             "The name of this installation on the engine, always 1",
             metrics.installation.clone(),
+        );
+        registry.register("leader", "1 if this process leads, 0 if it stands by", metrics.leader.clone());
+        registry.register(
+            "lease_epoch",
+            "The epoch in which this process leads; 0 while it stands by",
+            metrics.lease_epoch.clone(),
+        );
+        registry.register(
+            "lease_errors",
+            "Calls for the lease that the database did not answer",
+            metrics.lease_errors.clone(),
         );
         registry.register("reconciles", "Reconciles, by the resource's kind", metrics.reconciles.clone());
         registry.register(

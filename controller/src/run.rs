@@ -1,8 +1,10 @@
-//! Wires everything once: clients, caches, controllers, HTTP, shutdown.
+//! Wires everything once: clients, caches, controllers, HTTP, leadership, shutdown.
 //!
 //! The start waits for what is missing (definitions, database) and says so on `/readyz`; a setting
-//! that is wrong ends it with one sentence. SIGTERM stops the controllers first, then leaves running
-//! sessions where they stand: their rows and containers are there for the next controller.
+//! that is wrong ends it with one sentence. Then this process stands by: it serves its metrics and the
+//! trail, and is ready. What acts (controllers, sweep, sessions) begins once it leads, and ends with
+//! that. SIGTERM stops the controllers, leaves running sessions where they stand (their rows and
+//! containers are there for the next leader), and only then gives the lease back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::PostgresStore;
+use crate::audit::{AuditError, PostgresStore};
 use crate::cli::run::RunArgs;
 use crate::config::Config;
 use crate::context::Context;
@@ -22,9 +24,11 @@ use crate::error::chain;
 use crate::events::Events;
 use crate::http::{self, Readiness};
 use crate::incident::validate::Defaults;
+use crate::leader::{Held, Leadership, Lease, Loss, Pace, Seen};
 use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
+use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
 use crate::session::spend::Spending;
@@ -33,7 +37,13 @@ use crate::status::StatusWriter;
 
 /// Between two looks at something that is missing at the start.
 const LOOK: Duration = Duration::from_secs(2);
-/// Runs the controller until SIGTERM or SIGINT. An error is a sentence that names what is wrong.
+
+/// How long an end in good order waits for what is under way: a reconcile may wait for an engine that pulls an
+/// image. Less than the grace period of the pod, with what comes after.
+const ENDING: Duration = Duration::from_secs(8);
+
+/// Runs the controller until SIGTERM or SIGINT, or until it has lost the lease. An error is a sentence that names
+/// what is wrong.
 pub async fn run(args: RunArgs) -> Result<(), String> {
     let config = Config::load(args.config.as_deref()).map_err(|error| error.to_string())?;
     let stop = CancellationToken::new();
@@ -45,42 +55,56 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     let listener = http::bind("OPERATOR_LISTEN", args.listen).await?;
     tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), stop.clone()));
 
-    let started = tokio::select! {
-        started = start(&args, config, &readiness, metrics) => Some(started?),
+    let connected = tokio::select! {
+        connected = connect(&args, config, &readiness, metrics) => Some(connected?),
         () = stop.cancelled() => None,
     };
-    if let Some(started) = started {
-        let store = started.store.clone();
+    let mut ended = Ok(());
+    if let Some(connected) = connected {
+        let store = connected.store.clone();
         let audit = http::bind("OPERATOR_AUDIT_LISTEN", args.audit_listen).await?;
-        tasks.spawn(http::run(audit, crate::audit::api::router(store.clone()), stop.clone()));
-        let context = control(started, &readiness, &stop).await;
-        context.engine.abandon().await;
+        tasks.spawn(http::run(audit, crate::audit::api::router(Arc::new(store.clone())), stop.clone()));
+        ended = take_a_seat(&args, connected, &readiness, &stop).await;
         store.close().await;
     }
     stop.cancel();
     // Follow-streams of the audit API may be open: they are not waited for for ever.
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(3), ended).await.is_err() {
+    let done = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_secs(3), done).await.is_err() {
         tracing::debug!("some connections were still open");
     }
     tracing::info!("stopped");
-    Ok(())
+    ended
+}
+
+/// What both seats need.
+struct Connected {
+    config: Config,
+    metrics: Arc<Metrics>,
+    /// Reads; what leads writes.
+    store: PostgresStore,
+    lease: Lease,
+    redaction: Redaction,
+    model: Anthropic,
+    client: Client,
+    docker: DockerProvider,
 }
 
 /// Connects to everything, waiting for what is not there yet.
-async fn start(
+async fn connect(
     args: &RunArgs,
     config: Config,
     readiness: &Readiness,
     metrics: Arc<Metrics>,
-) -> Result<Started, String> {
+) -> Result<Connected, String> {
     use secrecy::ExposeSecret;
-    let store = PostgresStore::connect(args.database_url.expose_secret())
-        .map_err(|error| format!("DATABASE_URL: {}", chain(&error)))?;
-    let store = Arc::new(store);
-    let mut own = crate::redact::passwords_in(args.database_url.expose_secret());
+    let url = args.database_url.expose_secret();
+    let wrong = |error: AuditError| format!("DATABASE_URL: {}", chain(&error));
+    let store = PostgresStore::connect(url).map_err(wrong)?;
+    let lease = Lease::new(url, &Lease::holder_name(), Pace::default()).map_err(wrong)?;
+    let mut own = redact::passwords_in(url);
     own.push(args.anthropic_api_key.expose_secret().to_owned());
-    let rules = crate::redact::Rules::compile(&config.redaction, &own).map_err(|error| chain(&error))?;
+    let rules = redact::Rules::compile(&config.redaction, &own).map_err(|error| chain(&error))?;
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
@@ -90,24 +114,93 @@ async fn start(
     let database = wait_for_database(&store, readiness).await?;
     let secret = store.installation_secret().await.map_err(|error| chain(&error))?;
     let installation = format!("{}-{database}", args.installation);
-    let sandboxes = DockerProvider::connect(&args.docker_host, &installation)
+    let docker = DockerProvider::connect(&args.docker_host, &installation)
         .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?
         .with_operator_image(&args.operator_image)
         .with_engine_socket(&args.engine_socket);
     metrics.installation.get_or_create(&Installation { name: installation.clone() }).set(1);
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
+    Ok(Connected { config, metrics, store, lease, redaction: rules.with(secret), model, client, docker })
+}
 
+/// Stands by until the lease is had, leads until it is lost or `stop`, and gives it back.
+async fn take_a_seat(
+    args: &RunArgs,
+    connected: Connected,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    readiness.done("start");
+    let metrics = connected.metrics.clone();
+    let seen = |seen| match seen {
+        Seen::Held { holder } => {
+            readiness.done("database");
+            readiness.seat(&format!("standby: {holder} leads"));
+        }
+        // One that cannot know whether it should lead is not ready to.
+        Seen::Unknown { why } => {
+            metrics.lease_errors.inc();
+            readiness.pending("database", &format!("it is not known who leads: {why}"));
+        }
+    };
+    let Some(held) = connected.lease.acquire(stop, seen).await else { return Ok(()) };
+    let leadership = held.leadership().clone();
+    readiness.done("database");
+    readiness.seat(&format!("leader: {} leads in epoch {}", connected.lease.holder(), leadership.epoch()));
+    metrics.leader.set(1);
+    metrics.lease_epoch.set(leadership.number());
+
+    let (leading, done) = (stop.child_token(), CancellationToken::new());
+    let keeper = tokio::spawn(keep(held, leading.clone(), done.clone(), metrics.clone()));
+    control(start(args, connected, leadership.clone()), &leading, &leadership).await;
+    // Nothing acts any more. The lease was kept until now, for it did until now.
+    done.cancel();
+    metrics.leader.set(0);
+    metrics.lease_epoch.set(0);
+    let (held, loss) = keeper.await.map_err(|error| format!("the lease is lost: its task ended: {error}"))?;
+    held.release().await;
+    match loss {
+        Some(loss) => Err(format!("this controller does not lead any more, and ends to begin anew: {loss}")),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the lease until `done`; whatever else ends this ends the leading.
+async fn keep(
+    mut held: Held,
+    leading: CancellationToken,
+    done: CancellationToken,
+    metrics: Arc<Metrics>,
+) -> (Held, Option<Loss>) {
+    let _ended = leading.drop_guard();
+    let loss = held
+        .keep(&done, |why| {
+            metrics.lease_errors.inc();
+            tracing::warn!(why, "the lease could not be renewed; trying again");
+        })
+        .await;
+    if let Some(loss) = &loss {
+        tracing::error!(%loss, "this controller does not lead any more");
+    }
+    (held, loss)
+}
+
+/// Builds what leads.
+fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Started {
+    let Connected { config, metrics, store, redaction, model, client, docker, .. } = connected;
+    let docker = docker.led_by(&leadership);
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
     let (subjects_changed, subjects_wanted) = mpsc::unbounded_channel();
+    let instance = std::env::var("HOSTNAME").ok();
     let spending = Spending {
-        store: store.clone(),
+        store: Arc::new(store.led_by(&leadership)),
         per_day: config.budgets.per_day,
         prices: config.prices.clone(),
         metrics: metrics.clone(),
     };
     let context = Context {
-        redaction: rules.with(secret),
+        redaction,
         spending,
         installation: args.installation.clone(),
         defaults: Defaults { model: args.model.clone(), image: args.agent_image.clone(), config },
@@ -115,23 +208,23 @@ async fn start(
         subjects: scopes.subjects(),
         subjects_changed,
         engine,
-        audit: store.clone(),
-        sandboxes: Arc::new(sandboxes.clone()),
+        audit: Arc::new(store.led_by(&leadership)),
+        sandboxes: Arc::new(docker.clone()),
         model: Arc::new(model),
         summary_model: Some(args.summary_model.clone()).filter(|name| !name.is_empty()),
-        status: StatusWriter::new(client.clone()),
-        events: Events::new(client.clone(), std::env::var("HOSTNAME").ok()),
+        status: StatusWriter::new(client.clone(), leadership.clone()),
+        events: Events::new(client.clone(), instance, leadership.clone()),
+        leadership,
         metrics,
         client,
     };
-    Ok(Started { context: Arc::new(context), scopes, store, docker: sandboxes, incidents_changed, subjects_wanted })
+    Started { context: Arc::new(context), scopes, docker, incidents_changed, subjects_wanted }
 }
 
-/// Everything connected, nothing running yet.
+/// Everything built, nothing running yet.
 struct Started {
     context: Arc<Context>,
     scopes: Scopes,
-    store: Arc<PostgresStore>,
     docker: DockerProvider,
     incidents_changed: UnboundedReceiver<ObjectRef<Incident>>,
     subjects_wanted: UnboundedReceiver<ObjectRef<Subject>>,
@@ -185,9 +278,9 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
     }
 }
 
-/// Runs the controllers until `stop`.
-async fn control(started: Started, readiness: &Readiness, stop: &CancellationToken) -> Arc<Context> {
-    let Started { context, scopes, docker, incidents_changed, subjects_wanted, .. } = started;
+/// Runs the controllers until `stop`, and then leaves everything where it stands.
+async fn control(started: Started, stop: &CancellationToken, leadership: &Leadership) {
+    let Started { context, scopes, docker, incidents_changed, subjects_wanted } = started;
     let mut running = JoinSet::new();
     // First of all: a session that is to be gone on with must not be taken for a free place or for a leftover.
     sweep::expect(&context, stop).await;
@@ -203,10 +296,20 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
             () = gone.cancelled() => {}
         }
     });
-    readiness.done("start");
-    tracing::info!("ready");
-    while running.join_next().await.is_some() {}
-    context
+    stop.cancelled().await;
+    let ended = async {
+        let drained = async { while running.join_next().await.is_some() {} };
+        tokio::join!(drained, context.engine.abandon());
+    };
+    // Who lost the lease has nothing to bring to an end: it may do nothing more.
+    let patience = if leadership.check().is_ok() { ENDING } else { Duration::ZERO };
+    if tokio::time::timeout(patience, ended).await.is_err() {
+        tracing::info!("what was under way is left where it stands");
+    }
+    running.shutdown().await;
+    if tokio::time::timeout(ENDING, context.engine.abandon()).await.is_err() {
+        tracing::warn!("some sessions do not let go; they can do nothing more");
+    }
 }
 
 /// Cancels `stop` at SIGTERM or SIGINT.

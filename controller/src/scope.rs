@@ -120,7 +120,7 @@ impl Scopes {
                 .reconcile_on(UnboundedReceiverStream::new(subjects))
                 .graceful_shutdown_on(stop.clone().cancelled_owned())
                 .run(subject::reconcile, subject::error_policy, context.clone());
-            tasks.spawn(report("Subject", context.clone(), subjects, |_| "status"));
+            tasks.spawn(report("Subject", context.clone(), subjects, crate::status::StatusError::category));
         }
         (to_incidents, to_subjects)
     }

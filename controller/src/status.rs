@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::leader::{Leadership, NotLeading};
+
 /// Between two writes of progress of one object.
 const PER_OBJECT: Duration = Duration::from_secs(1);
 /// Writes of progress a second, of all objects together.
@@ -21,11 +23,30 @@ const PER_SECOND: f64 = 20.0;
 
 /// A status could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{object}")]
-pub struct StatusError {
-    object: String,
-    #[source]
-    source: Box<kube::Error>,
+pub enum StatusError {
+    /// The API server refused it, or was not there.
+    #[error("{object}")]
+    Refused {
+        /// Kind, namespace and name.
+        object: String,
+        /// What it said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// It is another controller's to write.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
+}
+
+impl StatusError {
+    /// A static name for metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "status",
+            Self::NotLeading(error) => error.category(),
+        }
+    }
 }
 
 /// How much a new status matters.
@@ -51,14 +72,15 @@ pub enum Written {
 /// Writes statuses.
 pub struct StatusWriter {
     client: Client,
+    leadership: Leadership,
     pace: Mutex<Pace>,
 }
 
 impl StatusWriter {
-    /// A writer with the paces of this module.
+    /// A writer with the paces of this module, for as long as this process leads.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, pace: Mutex::new(Pace::new(Instant::now())) }
+    pub fn new(client: Client, leadership: Leadership) -> Self {
+        Self { client, leadership, pace: Mutex::new(Pace::new(Instant::now())) }
     }
 
     /// Writes the whole status of `object`. The caller compares: an equal one should not come here.
@@ -84,12 +106,15 @@ impl StatusWriter {
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
+        // The API server knows no epochs.
+        self.leadership.check()?;
         match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
             Ok(_) => Ok(Written::Yes),
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(Written::Gone),
-            Err(source) => {
-                Err(StatusError { object: format!("{} {namespace}/{name}", K::kind(&())), source: Box::new(source) })
-            }
+            Err(source) => Err(StatusError::Refused {
+                object: format!("{} {namespace}/{name}", K::kind(&())),
+                source: Box::new(source),
+            }),
         }
     }
 }

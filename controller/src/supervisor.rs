@@ -53,6 +53,8 @@ pub const OUTPUT: &str = "/run/operator/output";
 pub struct Config {
     /// The session that it serves; a hello for another one is refused.
     pub session: String,
+    /// The epoch of the controller that made it: from the first moment nobody with a lower one is heard.
+    pub epoch: u64,
     /// Its socket. The directory is made, and open to nobody but for files whose name is known.
     pub socket: PathBuf,
     /// The directory for outcomes and long output; made, and root's alone.

@@ -152,7 +152,7 @@ async fn the_controller_may_append_and_read_and_nothing_else() {
         "UPDATE installation SET id = '00000000'",
         "UPDATE lease SET epoch = 2",
         "DELETE FROM lease",
-        "LOCK TABLE lease IN EXCLUSIVE MODE",
+        "BEGIN; LOCK TABLE lease IN EXCLUSIVE MODE",
         "SELECT 1 FROM lease FOR SHARE",
         "SELECT fence(1)",
         "CREATE TABLE mine (a int)",
@@ -171,6 +171,7 @@ async fn the_controller_may_append_and_read_and_nothing_else() {
     for statement in refused {
         let error = sqlx::raw_sql(statement).execute(&mut controller).await.expect_err(statement);
         assert_eq!(code(&error), "42501", "{statement}: {error}");
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut controller).await;
     }
     // Nor may anybody else, short of taking the triggers away.
     let mut owner = connect(&database.owner_url).await;

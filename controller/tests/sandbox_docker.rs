@@ -9,6 +9,7 @@ mod engine;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::leader::Leadership;
 use controller::sandbox::docker::DockerProvider;
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::{
@@ -41,7 +42,7 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
         names
     });
     let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
-    assert_eq!(sandbox.name(), format!("operator-agent-{}", request.session));
+    assert_eq!(sandbox.name(), format!("operator-agent-{}-e1", request.session));
 
     // Who it is and what it cannot do.
     assert_eq!(out(&run(&sandbox, 1, "id -u; pwd; grep -E 'CapEff|CapPrm|NoNewPrivs' /proc/self/status").await), {
@@ -98,6 +99,49 @@ async fn a_standing_container_is_taken_over_with_its_outcomes() {
     // The former controller can do nothing more.
     let error = first.create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(&error, SandboxError::Lost { reason } if reason.contains("epoch")), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_later_leader_made_is_not_touched_and_what_an_earlier_one_made_is_kept() {
+    let project = Project::up();
+    let request = project.request();
+    let earlier = project.provider().with_epoch(2);
+    let plan = earlier.preflight(&request).await.unwrap();
+    let sandbox = earlier.create(&plan, MemoryLedger::new()).await.unwrap();
+    let name = sandbox.name().to_owned();
+    assert!(name.ends_with("-e2"), "{name}");
+    assert_eq!(docker(&["inspect", "-f", "{{index .Config.Labels \"operator.dev/epoch\"}}", &name]), "2");
+    drop(sandbox);
+
+    // The next leader finds it under the name that it has.
+    let leadership = Leadership::for_ever(3);
+    let later = project.provider().led_by(&leadership);
+    let sandbox = later.create(&plan, MemoryLedger::new()).await.unwrap();
+    assert_eq!(sandbox.name(), name);
+    assert_eq!(out(&run(&sandbox, 1, "echo kept").await), "kept");
+    // And makes its own, when that one is gone.
+    docker(&["rm", "-f", &name]);
+    let sandbox = later.create(&plan, MemoryLedger::new()).await.unwrap();
+    assert!(sandbox.name().ends_with("-e3"), "{}", sandbox.name());
+    let standing = project.standing();
+
+    // A late call of the earlier one, from before it knew.
+    for error in [
+        earlier.remove(&request.session).await.unwrap_err(),
+        earlier.create(&plan, MemoryLedger::new()).await.err().unwrap(),
+    ] {
+        assert!(error.is_transient() && error.to_string().contains("another one leads"), "{error}");
+    }
+    assert_eq!(project.standing(), standing);
+    // Nor does the leader itself do anything once it is over, and nothing is lost by that.
+    leadership.end();
+    assert!(later.remove(&request.session).await.unwrap_err().is_transient());
+    for error in [sandbox.run(&command(2, "true")).await.unwrap_err(), sandbox.kill(1).await.unwrap_err()] {
+        assert!(error.is_transient() && error.to_string().contains("does not lead"), "{error}");
+    }
+    assert_eq!(project.standing(), standing);
+    project.provider().with_epoch(4).remove(&request.session).await.unwrap();
+    assert_eq!(project.standing(), Vec::<String>::new());
 }
 
 #[tokio::test]

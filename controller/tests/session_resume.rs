@@ -17,14 +17,20 @@ use std::time::Duration;
 use controller::agent::Budgets;
 use controller::audit::{AuditReader, AuditStore, EntryBody, FakeStore, SessionRecord, StoredEntry};
 use controller::config::Config;
+use controller::config::redaction::RedactionConfig;
 use controller::context::Context;
 use controller::events::Events;
 use controller::incident::validate::{Accepted, Defaults};
+use controller::leader::Leadership;
 use controller::metrics::Metrics;
+use controller::model::PriceTable;
 use controller::model::fake::{FakeModel, Step, says};
+use controller::redact::{InstallationSecret, Rules};
 use controller::sandbox::fake::{FakeCall, FakeProvider};
 use controller::sandbox::{Access, CommandResult, SandboxProvider as _};
 use controller::scope::Scopes;
+use controller::session::spend::Spending;
+use controller::session::spend::fake::FakeSpend;
 use controller::session::task::{self, Work};
 use controller::session::view::End;
 use controller::session::{Engine, SessionKey, adopt, sweep};
@@ -75,6 +81,14 @@ impl World {
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
         let context = Context {
+            redaction: Rules::compile(&RedactionConfig::default(), &[]).unwrap().with(InstallationSecret::new([3; 32])),
+            spending: Spending {
+                store: Arc::new(FakeSpend::default()),
+                per_day: None,
+                prices: PriceTable::default(),
+                metrics: Arc::new(Metrics::default()),
+            },
+            leadership: Leadership::for_ever(1),
             installation: "test".into(),
             defaults: Defaults { model: "offline-test".into(), image: "agent:dev".into(), config: Config::default() },
             incidents: scopes.incidents(),
@@ -85,8 +99,8 @@ impl World {
             sandboxes: Arc::new(self.provider.clone()),
             model: Arc::new(DyingModel { inner, fuse: self.fuse.clone() }),
             summary_model: None,
-            status: StatusWriter::new(client.clone()),
-            events: Events::new(client.clone(), None),
+            status: StatusWriter::new(client.clone(), Leadership::for_ever(1)),
+            events: Events::new(client.clone(), None, Leadership::for_ever(1)),
             metrics: Arc::new(Metrics::default()),
             client,
         };

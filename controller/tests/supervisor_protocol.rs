@@ -132,11 +132,16 @@ async fn another_controller_is_told_what_became_of_a_command_and_starts_none() {
 async fn a_lower_epoch_can_do_nothing_more() {
     let local = Local::start(&[]).await;
     let mut old = local.greeted(1).await;
-    let _new = local.greeted(2).await;
     let file = local.work().join("never");
-    old.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    let _new = local.greeted(2).await;
+    // Its stream has ended with the hello of the later one; what it sends all the same is not heard.
+    old.try_send(&start(1, &format!("touch {}", file.display()), 1)).await;
     assert!(matches!(old.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     assert_eq!(old.next().await, None);
+    // On a stream of the later one's, an earlier one's frame is refused as well.
+    let mut mixed = local.greeted(2).await;
+    mixed.send(&start(1, &format!("touch {}", file.display()), 1)).await;
+    assert!(matches!(mixed.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 1")));
     let mut raw = local.raw().await;
     raw.send(&hello(&local.session, 1)).await;
     assert!(matches!(raw.next().await, Some(Reply::Error { .. })));
@@ -144,6 +149,37 @@ async fn a_lower_epoch_can_do_nothing_more() {
     new.send(&Request::Query { seq: 1 }).await;
     assert!(matches!(new.next().await, Some(Reply::Refused { state: CommandState::Unknown, .. })));
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_later_controller_ends_the_streams_of_earlier_ones_at_once() {
+    let local = Local::start(&[]).await;
+    let mut old = local.greeted(1).await;
+    old.send(&start(1, "sleep 4570.2", 1)).await;
+    assert_eq!(old.next().await, Some(Reply::Started { seq: 1 }));
+    let mut same = local.greeted(1).await;
+    let mut new = local.greeted(2).await;
+    // Neither of them says anything, and both are told.
+    for earlier in [&mut old, &mut same] {
+        assert!(matches!(earlier.next().await, Some(Reply::Error { reason }) if reason.contains("2 was seen")));
+        assert_eq!(earlier.next().await, None);
+    }
+    // The command goes on, and is the later one's to ask for and to end.
+    new.send(&Request::Query { seq: 1 }).await;
+    assert_eq!(new.next().await, Some(Reply::Started { seq: 1 }));
+    new.send(&Request::Kill { seq: 1, epoch: 2 }).await;
+    assert!(matches!(new.next_but_output().await, Some(Reply::Killing { seq: 1, .. } | Reply::Finished(_))));
+}
+
+#[tokio::test]
+async fn who_made_it_is_the_first_that_it_hears() {
+    let local = Local::start(&["--epoch", "5"]).await;
+    let mut raw = local.raw().await;
+    raw.send(&hello(&local.session, 4)).await;
+    assert!(
+        matches!(raw.next().await, Some(Reply::Error { reason }) if reason.contains("epoch 4 is over: 5 was seen"))
+    );
+    local.greeted(5).await;
 }
 
 #[tokio::test]

@@ -184,6 +184,45 @@ pub fn operator(arguments: &[&str]) -> String {
     run(target.join("debug/operator").to_str().unwrap(), arguments)
 }
 
+/// Runs `kubectl` in the namespace in which Operator is installed.
+pub fn kubectl(arguments: &[&str]) -> String {
+    run("kubectl", &[&["--namespace", "operator-system"], arguments].concat())
+}
+
+/// Who leads, as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Raised each time that it changes hands.
+    pub epoch: i64,
+    /// The holder's pod; empty if the lease was given back.
+    pub pod: String,
+}
+
+/// The lease, read in the chart's Postgres; none while that does not answer.
+#[must_use]
+pub fn lease() -> Option<Lease> {
+    let psql = ["--namespace", "operator-system", "exec", "operator-postgres-0", "--", "psql", "-U", "operator_owner"];
+    let query = ["-At", "-c", "SELECT epoch || ' ' || split_part(holder, '/', 1) FROM lease", "operator"];
+    let output = Command::new("kubectl").args(psql).args(query).output().expect("kubectl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (epoch, pod) = text.trim_end_matches('\n').split_once(' ')?;
+    Some(Lease { epoch: epoch.parse().ok()?, pod: pod.to_owned() })
+}
+
+/// The controller's process in a pod, on the machine on which the cluster's node runs; none if it has ended.
+#[must_use]
+pub fn controller_process(pod: &str) -> Option<u32> {
+    let name = format!("HOSTNAME={pod}");
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let has = |file: &str, wanted: &[u8]| {
+            let bytes = std::fs::read(entry.path().join(file)).unwrap_or_default();
+            bytes.split(|byte| *byte == 0).any(|word| word == wanted)
+        };
+        (has("cmdline", b"run") && has("environ", name.as_bytes())).then_some(pid)
+    })
+}
+
 /// Names of the containers on the engine that a session made.
 #[must_use]
 pub fn containers_of(session: &str) -> Vec<String> {

@@ -107,7 +107,7 @@ impl Session {
     pub(super) async fn say_lost(&mut self, reason: &str) -> Flow<()> {
         let name = self.state.container.as_ref().map_or("", |container| &container.name);
         let message = format!("the agent's container {name} was given up: {reason}");
-        let tell = prompt::replaced(self.state.interrupted);
+        let tell = prompt::replaced(self.state.loss.interrupted);
         self.control(ControlEvent::SandboxLost, message, json!({TELL: tell, "reason": reason})).await?;
         if self.is_replaced {
             self.is_replaced = false;

@@ -88,11 +88,11 @@ impl Frozen {
             prices: json(&input.pricing),
             budgets: json(&input.budgets),
             operator: input.operator_version.clone(),
-            settings: Some(Settings {
+            settings: Some(Box::new(Settings {
                 thinking: thinking_for(&input.model).unwrap_or(Value::Null),
                 cut: json(&cut),
                 sandbox: input.sandbox.clone(),
-            }),
+            })),
         }
     }
 }

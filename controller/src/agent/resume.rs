@@ -189,10 +189,12 @@ impl Session {
                 let gone = || "it was not there any more when the controller came back".to_owned();
                 self.was_replaced(opened.lost.unwrap_or_else(gone), in_flight, goes_on).await
             }
+            // Its command's result comes first: nobody knows.
             Err(error) if in_flight => {
                 self.gone = Some(error.to_string());
                 Ok(())
             }
+            Err(_) if self.cancel.is_cancelled() => Ok(()),
             Err(error) if goes_on => {
                 let (reason, message) = (error.category().to_owned(), error.to_string());
                 let end = SessionEnd::Failed { reason, message: message.clone() };

@@ -46,12 +46,8 @@ pub struct State {
     pub(super) last_turn: Option<LastTurn>,
     /// The end, once an entry has decided it.
     pub(super) ending: Option<SessionEnd>,
-    /// Why the container was given up, until that is said.
-    pub(super) lost: Option<String>,
-    /// Whether it was given up since the last message.
-    pub(super) lost_in_turn: bool,
-    /// Whether a command was under way then.
-    pub(super) interrupted: bool,
+    /// What became of the container since the last message.
+    pub(super) loss: Loss,
     /// The container that was handed out last.
     pub(super) container: Option<Container>,
     /// The share of a budget at which the model was told last how much is left.
@@ -62,6 +58,17 @@ pub struct State {
     open_changes: BTreeMap<i64, Option<ChangeOrigin>>,
     used: Duration,
     last_at: Option<Timestamp>,
+}
+
+/// What became of the container since the last message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// Why it was given up, until that is said.
+    pub(super) unsaid: Option<String>,
+    /// Whether it is said that it was given up.
+    pub(super) is_said: bool,
+    /// Whether a command was under way then.
+    pub(super) interrupted: bool,
 }
 
 /// A message of the model, as far as it decides what follows.
@@ -193,8 +200,8 @@ impl State {
                     self.call = None;
                 }
                 if let CallOutcome::Unknown { reason } = &result.outcome {
-                    self.lost = Some(reason.clone());
-                    self.interrupted = true;
+                    self.loss.unsaid = Some(reason.clone());
+                    self.loss.interrupted = true;
                 }
             }
             EntryBody::Conclusion(conclusion) => {
@@ -219,7 +226,7 @@ impl State {
     }
 
     fn take_turn(&mut self, turn: &TurnEntry) {
-        (self.lost, self.lost_in_turn, self.interrupted, self.call) = (None, false, false, None);
+        (self.loss, self.call) = (Loss::default(), None);
         if let Some(last) = &mut self.last_turn {
             last.answered = true;
         }
@@ -253,7 +260,7 @@ impl State {
                     message.nudged = true;
                 }
             }
-            ControlEvent::SandboxLost => (self.lost, self.lost_in_turn) = (None, true),
+            ControlEvent::SandboxLost => (self.loss.unsaid, self.loss.is_said) = (None, true),
             ControlEvent::Started => {
                 if let Some(name) = details["container"].as_str().map(str::to_owned) {
                     let replacement = details["replacement"].as_u64().and_then(|number| u32::try_from(number).ok());

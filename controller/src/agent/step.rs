@@ -148,7 +148,7 @@ pub fn next(state: &State, frozen: &Frozen, overdue: bool) -> Step {
     if let Some(step) = state.message.as_ref().and_then(|message| within(state, message, frozen)) {
         return step;
     }
-    if let Some(reason) = &state.lost {
+    if let Some(reason) = &state.loss.unsaid {
         return Step::SayLost { reason: reason.clone() };
     }
     if let Some(step) = state.message.as_ref().and_then(|message| behind(state, message, frozen)) {
@@ -166,7 +166,7 @@ fn within(state: &State, message: &Message, frozen: &Frozen) -> Option<Step> {
     if let Some(Words { text, thinking }) = message.words.get(message.said) {
         return Some(Step::Say { turn: message.turn, text: text.clone(), thinking: *thinking });
     }
-    if let Some(reason) = &state.lost {
+    if let Some(reason) = &state.loss.unsaid {
         return Some(Step::SayLost { reason: reason.clone() });
     }
     if state.last_turn.is_none() {
@@ -283,7 +283,7 @@ fn todo(state: &State, message: &Message, call: &ToolUse, frozen: &Frozen) -> To
     if message.conclusion.is_some() {
         return Todo::Refuse("the session concluded".to_owned());
     }
-    if state.lost_in_turn {
+    if state.loss.is_said {
         return Todo::Refuse("the container was lost before this call".to_owned());
     }
     if is_cut {

@@ -147,7 +147,7 @@ impl Session {
         };
         self.write(EntryBody::Turn(entry)).await?;
         if message.ignored > 0 {
-            tracing::debug!(session = %self.session, ignored = message.ignored, "the model's stream held unknown events");
+            tracing::debug!(session = %self.id, ignored = message.ignored, "the model's stream held unknown events");
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ pub struct IncidentEntry {
     pub operator: String,
     /// What else the course depends on. Absent in sessions of a version that could not resume one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<Settings>,
+    pub settings: Option<Box<Settings>>,
 }
 
 /// What a session's course depends on besides what the model is sent.

@@ -26,6 +26,7 @@ use tokio::time::timeout_at;
 
 use super::reader::{AuditReader, SessionFilter, StoredEntry};
 use super::{AuditError, AuditStore, Entry, EntryBody, NewSession, SessionRecord, SessionState, codec};
+use crate::leader::Leadership;
 use crate::session::SessionId;
 use error::{Doing, time, without_nul};
 
@@ -47,6 +48,8 @@ pub struct PostgresStore {
     place: String,
     appended: broadcast::Sender<SessionId>,
     epoch: Option<i64>,
+    /// Ended when a write of this epoch is refused for ever.
+    leadership: Option<Leadership>,
 }
 
 impl PostgresStore {
@@ -68,13 +71,20 @@ impl PostgresStore {
         let place = connection::place(&options);
         let pool = connection::pool(options, connections, limit);
         let (appended, _) = broadcast::channel(256);
-        Ok(Self { pool, limit, place, appended, epoch: None })
+        Ok(Self { pool, limit, place, appended, epoch: None, leadership: None })
+    }
+
+    /// The same store, whose writes carry the epoch of this leadership. The first of them that is
+    /// refused because another one leads ends it; so does a schema that was changed under it.
+    #[must_use]
+    pub fn led_by(&self, leadership: &Leadership) -> Self {
+        Self { epoch: Some(leadership.number()), leadership: Some(leadership.clone()), ..self.clone() }
     }
 
     /// The same store, whose writes carry this epoch of the lease. One without an epoch only reads.
     #[must_use]
     pub fn fenced(&self, epoch: i64) -> Self {
-        Self { epoch: Some(epoch), ..self.clone() }
+        Self { epoch: Some(epoch), leadership: None, ..self.clone() }
     }
 
     fn epoch(&self) -> Result<i64, AuditError> {

@@ -20,6 +20,9 @@ pub struct GatewayArgs {
     /// The session
     #[arg(long, env = "OPERATOR_SESSION", required_unless_present = "attach")]
     pub session: Option<String>,
+    /// The epoch of the controller that starts it; one with a lower epoch is refused
+    #[arg(long, env = "OPERATOR_EPOCH", default_value_t = 0)]
+    pub epoch: u64,
     /// What the session may do, as JSON
     #[arg(long, required_unless_present = "attach", value_parser = policy)]
     pub policy: Option<Policy>,
@@ -58,6 +61,7 @@ pub async fn run(args: GatewayArgs) -> ExitCode {
     }
     let config = Config {
         session: args.session.unwrap_or_default(),
+        epoch: args.epoch,
         policy: args.policy.unwrap_or_default(),
         socket: args.socket,
         control: args.control,

@@ -21,6 +21,9 @@ pub struct SuperviseArgs {
     /// The session
     #[arg(long, env = "OPERATOR_SESSION", required_unless_present = "attach")]
     pub session: Option<String>,
+    /// The epoch of the controller that starts it; one with a lower epoch is refused
+    #[arg(long, env = "OPERATOR_EPOCH", default_value_t = 0)]
+    pub epoch: u64,
     /// The socket
     #[arg(long, default_value = supervisor::SOCKET)]
     pub socket: PathBuf,
@@ -117,6 +120,7 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
     let output = args.output.unwrap_or_else(|| args.socket.with_file_name("output"));
     let config = Config {
         session,
+        epoch: args.epoch,
         socket: args.socket,
         spool: args.spool,
         workdir: args.workdir,

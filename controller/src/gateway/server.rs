@@ -27,6 +27,8 @@ const READ_AHEAD: usize = 64 << 10;
 pub struct Config {
     /// The session that it serves; a hello for another one is refused.
     pub session: String,
+    /// The epoch of the controller that made it: from the first moment nobody with a lower one is heard.
+    pub epoch: u64,
     /// What the session may do.
     pub policy: Policy,
     /// Where the agent connects: open to everybody who can reach it.
@@ -78,6 +80,8 @@ pub async fn serve(config: Config) -> Result<(), GatewayError> {
         }
     });
     let ledger = gateway.ledger.clone();
+    // Nothing was seen before; there is nothing to refuse.
+    let _ = ledger.admit(config.epoch);
     let close = config.limits.close;
     let reason = tokio::select! {
         () = control::serve(control, config.session.clone(), ledger.clone(), close) => "the control socket closed",

@@ -35,6 +35,8 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
         let note = format!("{trouble} within {PATIENCE:?}; what is left on the engine is removed by its label later");
         context.events.warning(incident, "CleanupDeferred", "Delete", &note).await;
     }
+    // The finalizer goes next; a leader that stood still meanwhile must leave it to the next one.
+    context.leadership.check()?;
     context.engine.forget_incident(&uid);
     context.wake_queue();
     context.wake_subject_of(incident);

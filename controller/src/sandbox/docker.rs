@@ -2,6 +2,7 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
+//! * `standing`: what stands for a session already, and whose it is;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
@@ -9,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions, ListVolumesOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
 };
 use futures::StreamExt as _;
 use futures::future::try_join_all;
@@ -24,6 +25,7 @@ use super::{
     Command, CommandResult, HostAccess, Ledger, Leftover, NetworkRef, Recovered, Sandbox, SandboxError, SandboxPlan,
     SandboxProvider, SandboxRequest,
 };
+use crate::leader::Leadership;
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
@@ -35,6 +37,7 @@ mod gateway;
 mod host_access;
 pub mod names;
 mod networks;
+mod standing;
 mod walls;
 
 /// Where the agent's image and our own have this binary.
@@ -75,6 +78,12 @@ impl DockerProvider {
     #[must_use]
     pub fn with_epoch(self, epoch: u64) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// Speaks with the epoch of this leadership, and with nobody once it is over.
+    #[must_use]
+    pub fn led_by(self, leadership: &Leadership) -> Self {
+        Self { epoch: leadership.epoch(), engine: self.engine.led_by(leadership), ..self }
     }
 
     /// Makes gateways and walls from this image, which must be our own.
@@ -128,49 +137,9 @@ impl DockerProvider {
         }
     }
 
-    /// The container of this session that can be gone on with, if there is one.
-    async fn standing(&self, name: &str) -> Result<Option<String>, SandboxError> {
-        let inspect = self
-            .engine
-            .call(QUICK, |docker| async move { docker.inspect_container(name, None::<InspectContainerOptions>).await });
-        let found = match inspect.await {
-            Err(CallError::NotFound(_)) => return Ok(None),
-            found => found?,
-        };
-        let id = found.id.clone().unwrap_or_else(|| name.to_owned());
-        if !self.is_ours(&found) {
-            return Err(SandboxError::Refused(format!("the container {name} belongs to another installation")));
-        }
-        match self.engine.look(&id).await {
-            Condition::Running => Ok(Some(id)),
-            Condition::Paused => {
-                // Whoever paused it may have been about to set its walls.
-                self.enclose(&id).await?;
-                self.engine
-                    .call(QUICK, |docker| {
-                        let id = &id;
-                        async move { docker.unpause_container(id).await }
-                    })
-                    .await?;
-                Ok(Some(id))
-            }
-            // Never started, or dead: what is in it is not to be trusted with a second life.
-            Condition::Gone(_) => {
-                self.remove_container(&id).await?;
-                Ok(None)
-            }
-            Condition::Unknown(reason) => Err(SandboxError::EngineUnavailable { reason }),
-        }
-    }
-
-    fn is_ours(&self, container: &ContainerInspectResponse) -> bool {
-        let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
-        labels.and_then(|labels| labels.get(names::INSTALLATION)) == Some(&self.installation)
-    }
-
     /// Makes the agent's container, on all of the networks before its first moment.
     async fn make(&self, plan: &SandboxPlan, name: &str) -> Result<String, SandboxError> {
-        let body = body::container(plan, &self.installation, &self.operator);
+        let body = body::container(plan, &self.installation, &self.operator, self.epoch);
         self.start(&body, name, &plan.request.image, plan.networks.get(1..).unwrap_or_default()).await
     }
 
@@ -282,9 +251,12 @@ impl SandboxProvider for DockerProvider {
 
     async fn create(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let session = &plan.request.session;
-        let name = names::container(session);
-        let found = self.standing(&name).await?;
+        let found = self.standing(session, names::Role::Agent).await?;
         let is_kept = found.is_some();
+        let (name, found) = match found {
+            Some(found) => (found.name, Some(found.id)),
+            None => (names::container(session, names::Role::Agent, self.epoch), None),
+        };
         let made = async {
             let id = match found {
                 Some(id) => id,
@@ -300,7 +272,9 @@ impl SandboxProvider for DockerProvider {
         // while all is removed would stay.
         let (stream, changes) = tokio::join!(made, self.gateway(plan, ledger));
         match stream.and_then(|stream| Ok((stream, changes?))) {
-            Ok((stream, changes)) => Ok(Arc::new(DockerSandbox { name, stream, changes, is_kept })),
+            Ok((stream, changes)) => {
+                Ok(Arc::new(DockerSandbox { name, engine: self.engine.clone(), stream, changes, is_kept }))
+            }
             Err(mut error) => {
                 if let SandboxError::Lost { reason } = &mut error {
                     let words = self.last_words(&name).await;
@@ -320,6 +294,7 @@ impl SandboxProvider for DockerProvider {
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
         let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
         let containers = self.containers(&labels, true).await?;
+        self.none_is_later(&containers)?;
         let ids = containers.iter().filter_map(|container| container.id.as_deref());
         try_join_all(ids.map(|id| self.remove_container(id))).await?;
         // Only now: a volume that is in use stays.
@@ -356,6 +331,8 @@ impl SandboxProvider for DockerProvider {
 /// A container with a supervisor in it.
 struct DockerSandbox {
     name: String,
+    /// Asked whether it is open to us: frames are refused only once a later leader has said hello.
+    engine: Engine,
     stream: Stream,
     changes: Changes,
     is_kept: bool,
@@ -368,10 +345,12 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn run(&self, command: &Command) -> Result<CommandResult, SandboxError> {
+        self.engine.leading()?;
         self.stream.run(command).await
     }
 
     async fn recover(&self, command: &Command) -> Result<Recovered, SandboxError> {
+        self.engine.leading()?;
         self.stream.recover(command).await
     }
 
@@ -380,10 +359,13 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
+        self.engine.leading()?;
         self.stream.kill(seq).await
     }
 
     async fn close(&self) {
-        self.changes.close().await;
+        if self.engine.leading().is_ok() {
+            self.changes.close().await;
+        }
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn go_on(context: &Arc<Context>, record: &SessionRecord, fallba
     tracing::info!(session = %record.new.id, behind = record.state.last_seq, "going on with a session");
     let bench = Bench::new(context, &record, seat, left.progress().clone(), left.state().open_changes().clone());
     let deps = bench.deps(request, None);
-    bench.end(agent::resume(deps, left, seat.cancel.clone())).await
+    bench.end(Box::pin(agent::resume(deps, left, seat.cancel.clone()))).await
 }
 
 /// The container as the first entry has it.

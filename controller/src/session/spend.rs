@@ -5,6 +5,8 @@
 //! never settled (the controller ended in the call, the connection broke inside of the answer) counts
 //! in full: money that may have been spent was spent. Days are those of UTC, by the database's clock.
 
+pub mod fake;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

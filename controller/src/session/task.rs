@@ -234,7 +234,7 @@ pub(super) async fn start(
     let request = plan.request.clone();
     let bench = Bench::new(context, record, seat, Progress::default(), BTreeMap::new());
     let deps = bench.deps(request, Some(plan));
-    bench.end(agent::run(deps, work.input, seat.cancel.clone())).await
+    bench.end(Box::pin(agent::run(deps, work.input, seat.cancel.clone()))).await
 }
 
 /// What a session's agent works with, and who looks on.

@@ -1,7 +1,8 @@
 //! One stream: a controller's requests in, replies and output out.
 //!
 //! Several may stand at once (an old one that is not yet known to be dead, and its successor), and
-//! the end of one ends no command.
+//! the end of one ends no command. The hello of a later controller ends those of earlier ones at once:
+//! their frames are refused, and they hear no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S,
     // Frames wait here, a live chunk no longer than the peer is slow: it is left out at its source.
     let (out, queue) = mpsc::channel::<Bytes>(16);
     let writing = tokio::spawn(write_all(write, queue));
-    let mut connection = Connection { registry, out, forwards: JoinSet::new() };
+    let mut connection = Connection { registry, out, forwards: JoinSet::new(), epoch: None };
     if let Err(reason) = connection.requests(FramedRead::new(read, codec())).await {
         connection.send(&Reply::Error { reason }).await;
     }
@@ -42,6 +43,8 @@ struct Connection {
     out: mpsc::Sender<Bytes>,
     /// Ends with the connection.
     forwards: JoinSet<()>,
+    /// What its hello said.
+    epoch: Option<u64>,
 }
 
 impl Connection {
@@ -53,20 +56,29 @@ impl Connection {
         &mut self,
         mut read: FramedRead<R, LengthDelimitedCodec>,
     ) -> Result<(), String> {
-        let mut greeted = false;
         loop {
-            let next = async { if greeted { Ok(read.next().await) } else { timeout(HELLO, read.next()).await } };
+            let greeted = self.epoch;
+            let next =
+                async { if greeted.is_some() { Ok(read.next().await) } else { timeout(HELLO, read.next()).await } };
+            let registry = self.registry.clone();
+            let outdated = async move {
+                match greeted {
+                    Some(epoch) => over(epoch, registry.outdated(epoch).await),
+                    None => std::future::pending().await,
+                }
+            };
             let frame = tokio::select! {
+                biased;
+                reason = outdated => return Err(reason),
                 next = next => next.map_err(|_| "no hello came")?,
                 () = self.out.closed() => return Ok(()),
             };
             let Some(frame) = frame else { return Ok(()) };
             let frame = frame.map_err(|error| error.to_string())?;
             let request = decode(&frame).map_err(|error| error.to_string())?;
-            if !greeted && !matches!(request, Request::Hello { .. }) {
+            if greeted.is_none() && !matches!(request, Request::Hello { .. }) {
                 return Err("the first frame must be a hello".into());
             }
-            greeted = true;
             self.answer(request).await?;
             while self.forwards.try_join_next().is_some() {}
         }
@@ -83,6 +95,7 @@ impl Connection {
                     return Err(format!("this is session {}, not {session}", self.registry.config.session));
                 }
                 let epoch = self.admit(epoch)?;
+                self.epoch = Some(epoch);
                 self.send(&Reply::Hello { version: VERSION, session, epoch, commands: self.registry.known() }).await;
             }
             Request::Start { seq, command, timeout_ms, epoch } => {
@@ -121,7 +134,7 @@ impl Connection {
     }
 
     fn admit(&self, epoch: u64) -> Result<u64, String> {
-        self.registry.admit(epoch).map_err(|seen| format!("epoch {epoch} is over: {seen} was seen"))
+        self.registry.admit(epoch).map_err(|seen| over(epoch, seen))
     }
 
     /// Sends the command's output as it comes, and its end.
@@ -130,6 +143,10 @@ impl Connection {
         self.send(&Reply::Started { seq }).await;
         self.forwards.spawn(forward(seq, live, running, self.out.clone()));
     }
+}
+
+fn over(epoch: u64, seen: u64) -> String {
+    format!("epoch {epoch} is over: {seen} was seen")
 }
 
 async fn forward(seq: i64, mut live: broadcast::Receiver<Chunk>, running: Arc<Running>, out: mpsc::Sender<Bytes>) {

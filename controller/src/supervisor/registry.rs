@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,10 +55,11 @@ pub(super) struct Registry {
     outputs: Arc<Outputs>,
     tasks: TaskTracker,
     table: Mutex<Table>,
+    /// The highest fencing token that was seen.
+    epoch: watch::Sender<u64>,
 }
 
 struct Table {
-    epoch: u64,
     closed: bool,
     commands: BTreeMap<i64, Entry>,
     remembered: VecDeque<(i64, usize)>,
@@ -72,7 +74,8 @@ impl Registry {
             .map_err(|source| SupervisorError::Output { path: config.output.clone(), source })?;
         let known = |finished| if finished { Entry::Finished(None) } else { Entry::Lost };
         let commands = found.into_iter().map(|(seq, finished)| (seq, known(finished))).collect();
-        let table = Table { epoch: 0, closed: false, commands, remembered: VecDeque::new(), remembered_bytes: 0 };
+        let table = Table { closed: false, commands, remembered: VecDeque::new(), remembered_bytes: 0 };
+        let (epoch, _) = watch::channel(config.epoch);
         Ok(Arc::new(Self {
             config,
             shutdown: CancellationToken::new(),
@@ -80,6 +83,7 @@ impl Registry {
             outputs: Arc::new(outputs),
             tasks: TaskTracker::new(),
             table: Mutex::new(table),
+            epoch,
         }))
     }
 
@@ -89,12 +93,25 @@ impl Registry {
 
     /// Takes note of a fencing token. `Err` is the higher one that was seen before.
     pub(super) fn admit(&self, epoch: u64) -> Result<u64, u64> {
-        let mut table = self.table();
-        if epoch < table.epoch {
-            return Err(table.epoch);
+        let mut highest = epoch;
+        self.epoch.send_if_modified(|seen| {
+            highest = *seen;
+            let higher = epoch > *seen;
+            *seen = epoch.max(*seen);
+            higher
+        });
+        if epoch < highest { Err(highest) } else { Ok(epoch) }
+    }
+
+    /// Returns, with the higher one, once a higher fencing token than this was seen.
+    pub(super) async fn outdated(&self, epoch: u64) -> u64 {
+        let mut seen = self.epoch.subscribe();
+        let higher = seen.wait_for(|seen| *seen > epoch).await.map(|seen| *seen);
+        match higher {
+            Ok(higher) => higher,
+            // The sender is gone with the registry, and with that all there is to refuse.
+            Err(_) => std::future::pending().await,
         }
-        table.epoch = epoch;
-        Ok(epoch)
     }
 
     /// All commands, by number.

@@ -142,3 +142,33 @@ async fn output_has_a_budget() {
     assert_eq!(crate::rig::reason(&end), "Escalated:OutputBudget");
     assert_eq!(rig.provider.commands().len(), 2);
 }
+
+#[tokio::test]
+async fn a_day_without_money_ends_in_findings_or_none() {
+    use controller::metrics::Metrics;
+    use controller::model::{Price, PriceTable, price::PriceLine};
+    use controller::money::NanoDollars;
+    use controller::session::spend::{Spending, fake::FakeSpend};
+    let spending = |dollars: f64| Spending {
+        store: Arc::new(FakeSpend::default()),
+        per_day: Some(NanoDollars::from_dollars(dollars)),
+        // A dollar for a thousand tokens written, nothing for those read.
+        prices: PriceTable(vec![PriceLine { model: "offline-".into(), price: Price::new(0.0, 1000.0, 0.0, 0.0) }]),
+        metrics: Arc::new(Metrics::default()),
+    };
+    // Room for a turn of 16,000 tokens and, as it cost next to nothing, for the second; a day of $16.015 not for the third.
+    let mut script: Vec<Step> = (0..4).map(|turn| shell(&format!("c{turn}"), "x")).collect();
+    script[2] = conclude("end");
+    let rig = Rig::new();
+    let model = Arc::new(FakeModel::new(script));
+    let (end, _) = rig.run_with(spending(16.015).meter(model.clone(), &rig.session)).await;
+    assert_eq!(crate::rig::reason(&end), "Escalated:DailyBudget");
+    // The last turn, which may write less, was made and gave the findings.
+    assert_eq!((model.requests().len(), rig.provider.commands().len()), (3, 2));
+    assert!(rig.kinds().contains(&"conclusion".to_owned()), "{:?}", rig.kinds());
+    let rig = Rig::new();
+    let model = Arc::new(FakeModel::new([conclude("end")]));
+    let (end, _) = rig.run_with(spending(1.0).meter(model.clone(), &rig.session)).await;
+    assert_eq!(crate::rig::reason(&end), "Escalated:DailyBudget");
+    assert!(model.requests().is_empty() && end.message().contains("used up"), "{end:?}");
+}

@@ -159,7 +159,11 @@ async fn what_a_command_prints_is_bounded_for_the_model_and_kept_on_record() {
     assert_eq!(end.phase(), "Concluded");
     let shown = &rig.results()[0];
     assert!(shown.contains("killed by Operator after the limit of 120 s"));
-    assert!(shown.contains("bytes left out") && shown.contains("\nend\\0\n</data-") && shown.len() < 60_000, "{}", shown.len());
+    assert!(
+        shown.contains("bytes left out") && shown.contains("\nend\\0\n</data-") && shown.len() < 60_000,
+        "{}",
+        shown.len()
+    );
     let kept = rig
         .bodies()
         .into_iter()

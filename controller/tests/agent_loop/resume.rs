@@ -220,7 +220,7 @@ proptest! {
         drop(Left::read(&rig.session, &some));
         let prefix = &stored[..end.min(stored.len())];
         let Some(left) = Left::read(&rig.session, prefix).unwrap() else { return Ok(()) };
-        let mixed: Vec<StoredEntry> = prefix.iter().flat_map(|entry| between(entry)).collect();
+        let mixed: Vec<StoredEntry> = prefix.iter().flat_map(between).collect();
         let other = Left::read(&rig.session, &mixed).unwrap().unwrap();
         prop_assert_eq!(left.state().transcript.messages(), other.state().transcript.messages());
         prop_assert_eq!(left.next_step(), other.next_step());
@@ -318,6 +318,30 @@ async fn a_container_that_is_gone_is_replaced_and_the_model_told() {
     });
     let tell = told.unwrap().details["tell"].as_str().unwrap().to_owned();
     assert!(tell.contains("replaced by a fresh one") && !tell.contains("interrupted"), "{tell}");
+}
+
+#[tokio::test]
+async fn a_supervisor_of_another_version_is_replaced_and_that_is_said() {
+    let world = World::new(vec![shell("a", "one"), shell("b", "two"), conclude("c")], |_| {});
+    assert_eq!(world.controller(Some(Moment::InCall(2))).await, None);
+    // The provider gives such a container up, and makes another one when it is asked again.
+    let provider = world.rig.provider.clone();
+    provider.lose_all("its supervisor speaks another version");
+    let why = "the supervisor speaks version 9 for session s; wanted are version 1 and s".to_owned();
+    provider.fail_create(Some(SandboxError::Lost { reason: why }));
+    let healed = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        provider.fail_create(None);
+    });
+    let end = world.controller(None).await.unwrap();
+    healed.await.unwrap();
+    assert_eq!(reason(&end), "Concluded:Concluded");
+    assert_eq!(world.rig.provider.commands(), ["one", "two"]);
+    let said = world.rig.bodies().into_iter().any(|body| {
+        matches!(body, EntryBody::Control(control)
+            if control.event == ControlEvent::SandboxLost && control.message.contains("speaks version 9"))
+    });
+    assert!(said, "{:?}", world.rig.kinds());
 }
 
 #[tokio::test]

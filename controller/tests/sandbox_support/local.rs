@@ -153,6 +153,11 @@ impl Raw {
         self.0.send(encode(request).unwrap()).await.unwrap();
     }
 
+    /// Sends on a stream that may have been ended at its other end.
+    pub async fn try_send(&mut self, request: &Request) {
+        let _ = self.0.send(encode(request).unwrap()).await;
+    }
+
     /// The next frame; `None` when the stream ended.
     pub async fn next(&mut self) -> Option<Reply> {
         let frame = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("no frame came")?;

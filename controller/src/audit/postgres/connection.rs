@@ -13,6 +13,7 @@ use tokio::time::error::Elapsed;
 use super::error::{Doing, classify, spoils_connection, too_slow};
 use super::{MigrateError, PostgresStore};
 use crate::audit::AuditError;
+use crate::leader::Leadership;
 
 /// A connection that rested for longer is asked whether it still lives before it is used. Asking
 /// each time would double the round trips of an append.
@@ -99,6 +100,7 @@ pub(super) struct Borrowed {
     connection: PoolConnection<Postgres>,
     in_order: bool,
     limit: Duration,
+    leadership: Option<Leadership>,
     /// When the call has to be over.
     pub(super) until: Instant,
 }
@@ -108,7 +110,10 @@ impl PostgresStore {
     pub(super) async fn connection(&self) -> Result<Borrowed, AuditError> {
         let until = Instant::now() + self.limit;
         match self.pool.acquire().await {
-            Ok(connection) => Ok(Borrowed { connection, in_order: false, limit: self.limit, until }),
+            Ok(connection) => {
+                let (limit, leadership) = (self.limit, self.leadership.clone());
+                Ok(Borrowed { connection, in_order: false, limit, leadership, until })
+            }
             Err(error) => Err(classify(&error, Doing::Asking)),
         }
     }
@@ -125,7 +130,12 @@ impl Borrowed {
             Err(_) => Err(too_slow(self.limit)),
             Ok(Err(error)) => {
                 self.in_order = !spoils_connection(&error);
-                Err(classify(&error, doing))
+                let error = classify(&error, doing);
+                // Whoever hears of the error must find everything else refused, too.
+                if let (Some(leadership), AuditError::Fenced(_) | AuditError::Schema(_)) = (&self.leadership, &error) {
+                    leadership.end();
+                }
+                Err(error)
             }
             Ok(Ok(value)) => {
                 self.in_order = true;

@@ -24,7 +24,7 @@ const NO_RESOLVER: &str = "240.0.0.1";
 const WALL_GRACE: u64 = 60;
 
 /// The body of the call that makes the container, attached to the first network only.
-pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) -> ContainerCreateBody {
+pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str, epoch: u64) -> ContainerCreateBody {
     let request = &plan.request;
     let mut arguments = [
         "supervise",
@@ -55,9 +55,9 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str) 
         entrypoint: Some(vec![operator.to_owned()]),
         cmd: Some(arguments),
         working_dir: Some("/".into()),
-        env: Some(Vec::new()),
+        env: Some(names::environment(epoch)),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        labels: Some(labels(installation, request)),
+        labels: Some(labels(installation, request, epoch)),
         stop_timeout: Some(1),
         host_config: Some(host(plan, installation)),
         ..ContainerCreateBody::default()
@@ -82,10 +82,11 @@ pub(super) fn bounded_log() -> HostConfigLogConfig {
 }
 
 /// The egress stands there for whoever sets the walls anew, long after the request.
-fn labels(installation: &str, request: &SandboxRequest) -> HashMap<String, String> {
+fn labels(installation: &str, request: &SandboxRequest, epoch: u64) -> HashMap<String, String> {
     let egress: Vec<_> = request.egress.iter().map(ToString::to_string).collect();
     let mut labels = names::labels(installation, request, names::Role::Agent);
     labels.insert(names::EGRESS.into(), egress.join(","));
+    labels.insert(names::EPOCH.into(), epoch.to_string());
     labels
 }
 
@@ -148,7 +149,7 @@ fn output_size(request: &SandboxRequest) -> u64 {
 fn spool(request: &SandboxRequest, installation: &str) -> Mount {
     Mount {
         target: Some("/var/lib/operator".into()),
-        source: Some(names::volume(&request.session)),
+        source: Some(names::spool(&request.session)),
         typ: Some(MountType::VOLUME),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(true),
@@ -182,9 +183,9 @@ mod tests {
             image_id: "sha256:1".into(),
             networks: vec![NetworkRef { id: "n1".into(), name: "shop_default".into() }],
         };
-        let body = container(&plan, "test", "/operator");
+        let body = container(&plan, "test", "/operator", 7);
         let labels = body.labels.unwrap();
-        assert_eq!(labels[names::SUBJECT], "default/shop");
+        assert_eq!((&*labels[names::SUBJECT], &*labels[names::EPOCH]), ("default/shop", "7"));
         assert!(!labels.keys().any(|label| label.starts_with("com.docker.compose")), "{labels:?}");
         assert!(body.cmd.unwrap().contains(&"1860".to_owned()));
         let host = body.host_config.unwrap();

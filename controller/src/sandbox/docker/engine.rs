@@ -9,6 +9,7 @@ use bollard::models::ContainerState;
 use bollard::query_parameters::InspectContainerOptions;
 use bollard::{ClientVersion, Docker};
 
+use crate::leader::Leadership;
 use crate::sandbox::SandboxError;
 use crate::sandbox::dial::Condition;
 
@@ -25,6 +26,7 @@ const VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 
 pub(super) struct Engine {
     host: Arc<str>,
     client: Arc<Mutex<Option<Docker>>>,
+    leadership: Option<Leadership>,
 }
 
 impl Engine {
@@ -40,11 +42,29 @@ impl Engine {
                 )));
             }
         };
-        Ok(Self { host: host.into(), client: Arc::default() })
+        Ok(Self { host: host.into(), client: Arc::default(), leadership: None })
     }
 
-    /// The client, for a call that is bounded elsewhere.
+    /// The same way, open only for as long as this process leads.
+    pub(super) fn led_by(self, leadership: &Leadership) -> Self {
+        Self { leadership: Some(leadership.clone()), ..self }
+    }
+
+    /// The engine knows no epochs, so a controller that does not lead any more sends it nothing at all:
+    /// one that stood still may not know yet that it was followed. It is told that the engine is away,
+    /// which no session takes for its end.
+    pub(super) fn leading(&self) -> Result<(), SandboxError> {
+        match &self.leadership {
+            Some(leadership) => {
+                leadership.check().map_err(|error| SandboxError::EngineUnavailable { reason: error.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The client, for a call that is bounded elsewhere and made at once.
     pub(super) fn client(&self) -> Result<Docker, SandboxError> {
+        self.leading()?;
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = client.as_ref() {
             return Ok(client.clone());
@@ -151,5 +171,23 @@ pub(super) fn not_found_is_fine(result: Result<(), CallError>) -> Result<(), San
     match result {
         Err(CallError::NotFound(_)) => Ok(()),
         other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_sent_by_one_who_does_not_lead() {
+        let leadership = Leadership::for_ever(3);
+        // Nobody listens there, and nobody is asked: the calls are answered here.
+        let engine = Engine::new("tcp://127.0.0.1:1").unwrap().led_by(&leadership);
+        let call = async || engine.call(QUICK, |_| async { Ok(()) }).await.map_err(SandboxError::from);
+        assert_eq!(call().await, Ok(()));
+        leadership.end();
+        let error = call().await.unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("does not lead any more"), "{error}");
+        assert!(matches!(engine.look("x").await, Condition::Unknown(_)), "it knows nothing of a container either");
     }
 }

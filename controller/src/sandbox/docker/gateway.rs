@@ -29,10 +29,11 @@ impl DockerProvider {
     /// Makes the session's gateway, or finds the one that stands, and opens the stream to it.
     pub(super) async fn gateway(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Changes, SandboxError> {
         let session = &plan.request.session;
-        let name = names::gateway(session);
-        let id = match self.standing(&name).await? {
-            Some(id) => id,
-            None => self.start(&self.gateway_body(plan)?, &name, &self.operator_image, &[]).await?,
+        let id = if let Some(found) = self.standing(session, names::Role::Gateway).await? {
+            found.id
+        } else {
+            let name = names::container(session, names::Role::Gateway, self.epoch);
+            self.start(&self.gateway_body(plan)?, &name, &self.operator_image, &[]).await?
         };
         let dial = ExecDial {
             engine: self.engine.clone(),
@@ -64,6 +65,8 @@ impl DockerProvider {
             "--wall-limit",
             &body::wall_limit(request),
         ];
+        let mut labels = names::labels(&self.installation, request, names::Role::Gateway);
+        labels.insert(names::EPOCH.into(), self.epoch.to_string());
         Ok(ContainerCreateBody {
             hostname: Some("gateway".into()),
             // The engine's socket is root's; nothing else of root is left to it.
@@ -72,8 +75,9 @@ impl DockerProvider {
             entrypoint: Some(vec![self.operator.clone()]),
             cmd: Some(arguments.map(str::to_owned).into()),
             working_dir: Some("/".into()),
+            env: Some(names::environment(self.epoch)),
             healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-            labels: Some(names::labels(&self.installation, request, names::Role::Gateway)),
+            labels: Some(labels),
             stop_timeout: Some(1),
             host_config: Some(self.gateway_host(request)),
             ..ContainerCreateBody::default()
@@ -114,7 +118,7 @@ impl DockerProvider {
 pub(super) fn shared(request: &SandboxRequest, installation: &str, read_only: bool) -> Mount {
     Mount {
         target: Some(SHARED.into()),
-        source: Some(names::gateway(&request.session)),
+        source: Some(names::shared(&request.session)),
         typ: Some(MountType::VOLUME),
         read_only: Some(read_only),
         volume_options: Some(MountVolumeOptions {

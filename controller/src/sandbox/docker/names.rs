@@ -1,4 +1,8 @@
 //! Names and labels of what a session has on the engine.
+//!
+//! A container's name ends with the epoch that made it, for people and so that no late call of a former
+//! leader makes one in the place of its successor's. It is found by its labels: who leads next keeps
+//! what stands, under the name that it has.
 
 use std::collections::HashMap;
 
@@ -11,6 +15,10 @@ pub const INSTALLATION: &str = crds::names::LABEL_INSTALLATION;
 pub const SESSION: &str = crds::names::LABEL_SESSION;
 /// `namespace/name` of the Subject.
 pub const SUBJECT: &str = crds::names::LABEL_SUBJECT;
+/// The epoch of the controller that made a container.
+pub const EPOCH: &str = "operator.dev/epoch";
+/// The same, for the program in it.
+const EPOCH_VARIABLE: &str = "OPERATOR_EPOCH";
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
 /// What a session's container is for: `agent` or `gateway`.
@@ -20,16 +28,35 @@ pub(super) const EGRESS: &str = "operator.dev/egress";
 /// Compose's own label of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 
-pub(super) fn container(session: &SessionId) -> String {
-    format!("operator-agent-{session}")
+/// The name of a container for this role.
+pub(super) fn container(session: &SessionId, role: Role, epoch: u64) -> String {
+    format!("operator-{}-{session}-e{epoch}", role.as_str())
 }
 
-pub(super) fn gateway(session: &SessionId) -> String {
+/// The name of a helper that sets an agent's walls: several may be at it, one after the other.
+pub(super) fn wall(session: &str, epoch: u64) -> String {
+    format!("operator-wall-{session}-e{epoch}-{:08x}", rand::random::<u32>())
+}
+
+/// The volume for outcomes. It outlives containers, and so whoever made them.
+pub(super) fn spool(session: &SessionId) -> String {
+    format!("operator-spool-{session}")
+}
+
+/// The volume in which the gateway's socket stands.
+pub(super) fn shared(session: &SessionId) -> String {
     format!("operator-gateway-{session}")
 }
 
-pub(super) fn volume(session: &SessionId) -> String {
-    format!("operator-spool-{session}")
+/// What a container is told of the epoch that makes it: in its environment, where a binary of an image
+/// that is older than this one passes it over.
+pub(super) fn environment(epoch: u64) -> Vec<String> {
+    vec![format!("{EPOCH_VARIABLE}={epoch}")]
+}
+
+/// The epoch on a container's labels; 0 on one of before there were epochs.
+pub(super) fn epoch(labels: Option<&HashMap<String, String>>) -> u64 {
+    labels.and_then(|labels| labels.get(EPOCH)?.parse().ok()).unwrap_or(0)
 }
 
 /// What one of a session's containers is for.
@@ -66,4 +93,24 @@ pub(super) fn labels(installation: &str, request: &SandboxRequest, role: Role) -
 pub(super) fn filter(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
     let labels = labels.iter().map(|(label, value)| format!("{label}={value}"));
     HashMap::from([("label".to_owned(), labels.collect())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_carries_its_epoch_and_is_no_longer_than_a_host_s() {
+        let session = SessionId::from("2026-01-28T20-54-48-3a029c12".to_owned());
+        assert_eq!(container(&session, Role::Agent, 7), "operator-agent-2026-01-28T20-54-48-3a029c12-e7");
+        assert!(container(&session, Role::Gateway, 9_999_999_999).len() <= 63);
+        assert!(wall(session.as_str(), 99_999_999).len() <= 63);
+        assert_ne!(wall("s", 1), wall("s", 1));
+    }
+
+    #[test]
+    fn a_container_without_an_epoch_is_of_before_the_first() {
+        let with = |value: &str| HashMap::from([(EPOCH.to_owned(), value.to_owned())]);
+        assert_eq!((epoch(Some(&with("7"))), epoch(Some(&with("x"))), epoch(None)), (7, 0, 0));
+    }
 }

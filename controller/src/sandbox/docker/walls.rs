@@ -54,8 +54,10 @@ impl DockerProvider {
         let rules = serde_json::to_string(rules)
             .map_err(|error| SandboxError::Refused(format!("the walls cannot be written down: {error}")))?;
         let mut labels = agent.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+        let name = names::wall(labels.get(names::SESSION).map_or("unknown", String::as_str), self.epoch);
         // Cleanup finds it; nobody takes it for an agent that stands beside the project.
         labels.retain(|name, _| [names::INSTALLATION, names::SESSION, names::SUBJECT].contains(&name.as_str()));
+        labels.insert(names::EPOCH.into(), self.epoch.to_string());
         let body = ContainerCreateBody {
             user: Some("0:0".into()),
             image: Some(image),
@@ -79,7 +81,7 @@ impl DockerProvider {
             }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptionsBuilder::default().build();
+        let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let made =
             self.engine.call(SLOW, |docker| async move { docker.create_container(Some(options), body).await }).await?;
         Ok(made.id)
