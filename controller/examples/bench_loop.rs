@@ -21,6 +21,7 @@ use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
 use controller::model::{Anthropic, Model, ModelError, ModelMessage, ModelRequest, OnEvent, Price, Pricing};
+use controller::redact::Redactor;
 use controller::sandbox::docker::{DockerProvider, names};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
@@ -179,6 +180,7 @@ impl Rig {
             model,
             summariser: small_ms.map(|_| Summariser { model: small, name: SMALL.into(), store }),
             sandbox: Arc::new(source),
+            redactor: Redactor::for_readers().clone(),
             progress,
             orders: controller::agent::orders::none(),
         };

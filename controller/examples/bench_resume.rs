@@ -13,6 +13,7 @@ use controller::agent::{
 use controller::audit::{AuditStore, FakeStore, NewSession, Recorder, StoredEntry};
 use controller::model::fake::{FakeModel, Step, message};
 use controller::model::{Price, Pricing, StopReason};
+use controller::redact::Redactor;
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{CommandResult, Sandbox, SandboxError, SandboxProvider, SandboxRequest};
 use controller::session::SessionId;
@@ -93,6 +94,7 @@ async fn play(store: &FakeStore, session: &SessionId) -> Result<(), Box<dyn Erro
         model: Arc::new(FakeModel::new((1..=turns).map(turn))),
         summariser: None,
         sandbox: Arc::new(Source(FakeProvider::new(|_| CommandResult::exited(0, &"1234567 ".repeat(OUTPUT / 8), "")))),
+        redactor: Redactor::for_readers().clone(),
         progress,
         orders: controller::agent::orders::none(),
     };

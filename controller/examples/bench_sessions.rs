@@ -19,6 +19,7 @@ use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
 use controller::model::{Anthropic, Price, Pricing};
+use controller::redact::Redactor;
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
     Access, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
@@ -189,6 +190,7 @@ impl Bench {
             model: self.model.clone(),
             summariser: None,
             sandbox: Arc::new(Source { provider: self.provider.clone(), request }),
+            redactor: Redactor::for_readers().clone(),
             progress,
             orders: agent::orders::none(),
         };

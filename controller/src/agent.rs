@@ -5,7 +5,8 @@
 //! in its first entry ([`SessionInput`]), so that a later version can rebuild the session from its
 //! rows. Nothing here knows Docker, Postgres or Kubernetes.
 //!
-//! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result;
+//! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result, inside of a
+//!   [`fence`]; [`compact`]: which old results leave the conversation;
 //! * [`transcript`]: entries → conversation; [`state`]: entries → where the session stands; [`step`]: from
 //!   there to what is next; [`frozen`]: what it is bound to. All of it pure;
 //! * `driver`, `turn` and `act`: the loop, which takes these steps; `execute`: one command; [`mod@resume`]: what
@@ -15,9 +16,11 @@
 
 mod act;
 pub mod budget;
+pub mod compact;
 mod driver;
 pub mod end;
 mod execute;
+pub mod fence;
 pub mod frozen;
 pub mod input;
 pub mod notes;
@@ -36,6 +39,7 @@ pub mod trail;
 pub mod transcript;
 mod turn;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -52,6 +56,7 @@ pub use summary::Summariser;
 pub use trail::{Trail, TrailError};
 
 use crate::model::Model;
+use crate::redact::Redactor;
 use driver::Course;
 use frozen::Frozen;
 use state::State;
@@ -67,6 +72,8 @@ pub struct AgentDeps {
     /// Where the container comes from. It is asked for while the first turn runs, and awaited
     /// before the first command.
     pub sandbox: Arc<dyn SandboxSource>,
+    /// What masks secrets in what comes in.
+    pub redactor: Redactor,
     /// Where the session's progress goes.
     pub progress: watch::Sender<Progress>,
     /// What people order meanwhile.
@@ -80,11 +87,17 @@ pub struct AgentDeps {
 /// [`SessionEnd::Failed`] with the reason `AuditUnavailable`. Dropping the future stops the loop but
 /// kills no command; the caller removes the container in every case.
 pub async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> SessionEnd {
-    let first = Frozen::first_entry(&input);
+    let input = input.masked(&deps.redactor);
+    let first = Frozen::first_entry(&input, &fence::Fence::new(deps.redactor.boundary()));
     match Frozen::read(&first) {
         Ok(frozen) => {
-            let course =
-                Course { session: input.session, frozen, first: Some(Box::new(first)), state: State::default() };
+            let course = Course {
+                session: input.session,
+                frozen,
+                first: Some(Box::new(first)),
+                state: State::default(),
+                summaries: HashMap::new(),
+            };
             driver::run(deps, course, cancel).await
         }
         Err(error) => SessionEnd::Failed { reason: "NotResumable".to_owned(), message: error.to_string() },

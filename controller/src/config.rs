@@ -1,30 +1,36 @@
 //! The configuration file: what is structured. Everything else is a flag (see [`crate::cli::run`]).
 
 mod budgets;
+pub mod redaction;
+pub mod window;
 
 use std::path::{Path, PathBuf};
 
 use kube::core::Duration;
 use serde::Deserialize;
 
-use crate::agent::Budgets;
 use crate::model::PriceTable;
 use crate::sandbox::ContainerLimits;
 use crate::tenancy::Tenants;
+
+pub use budgets::BudgetConfig;
 
 /// The file that `--config` names. Every part may be absent; an unknown key is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Limits of a session, where neither the Incident nor the Subject's policy says otherwise.
-    #[serde(deserialize_with = "budgets::read")]
-    pub budgets: Budgets,
+    pub budgets: BudgetConfig,
     /// Prices per million tokens. Lines here come on top of the built-in ones.
     pub prices: PriceTable,
     /// The agent's container.
     pub agent: AgentConfig,
     /// How long finished Incidents stay.
     pub incidents: IncidentsConfig,
+    /// What is masked of what comes in, besides the built-in rules.
+    pub redaction: redaction::RedactionConfig,
+    /// When a conversation is made shorter.
+    pub context: window::ContextConfig,
     /// Which namespace may name which compose projects and images. None: everybody everything.
     pub tenants: Tenants,
 }
@@ -101,9 +107,9 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_the_defaults_and_a_wrong_key_is_named() {
-        assert_eq!(Config::parse("# nothing\n").unwrap().budgets, Budgets::default());
-        assert_eq!(Config::parse("{}").unwrap().budgets, Budgets::default());
-        assert_eq!(Config::parse("budgets:\n  turns: 5\n").unwrap().budgets.turns, 5);
+        assert_eq!(Config::parse("# nothing\n").unwrap().budgets, BudgetConfig::default());
+        assert_eq!(Config::parse("{}").unwrap().budgets, BudgetConfig::default());
+        assert_eq!(Config::parse("budgets:\n  turns: 5\n").unwrap().budgets.session.turns, 5);
         let own = "prices:\n- model: mine\n  price: {input: 1, output: 2, cacheWrite: 1, cacheRead: 0.1}\n";
         let prices = Config::parse(own).unwrap().prices;
         assert!(prices.of("mine").known && prices.of("claude-opus-5-5").known && !prices.of("other").known);

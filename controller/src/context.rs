@@ -19,10 +19,12 @@ use crate::incident::validate::{self, Defaults, Fit};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
+use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
 use crate::session::dispatch::Dispatch;
 use crate::session::queue::{Line, Turn, Waiting};
+use crate::session::spend::Spending;
 use crate::session::{Engine, SessionKey};
 use crate::status::StatusWriter;
 
@@ -54,6 +56,10 @@ pub struct Context {
     pub halt: watch::Receiver<Option<Halt>>,
     /// The trail.
     pub audit: Arc<dyn AuditStore>,
+    /// What is masked of what comes in.
+    pub redaction: Redaction,
+    /// What models may cost a day.
+    pub spending: Spending,
     /// Where commands run.
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// The model.

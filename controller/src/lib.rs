@@ -12,6 +12,7 @@
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
 //! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
 //!   between that container and the engine, [`wall`] what closes its networks;
+//! * [`redact`] masks secrets in what comes in from outside;
 //! * [`printable`] makes lines for people of text that nobody vouches for, [`depth`] says how deep such JSON may be;
 //! * [`cli`] has one file a subcommand.
 
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod model;
 pub mod money;
 pub mod printable;
+pub mod redact;
 pub mod run;
 pub mod sandbox;
 pub mod scope;

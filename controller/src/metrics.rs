@@ -52,6 +52,10 @@ pub struct Metrics {
     pub commands: Counter,
     /// Cost of ended sessions, in nano-dollars.
     pub cost: Counter,
+    /// What today's calls of models cost, by the last look, in nano-dollars.
+    pub spend_day: Gauge,
+    /// Secrets that were masked in ended sessions.
+    pub redacted: Counter,
 }
 
 impl Default for Metrics {
@@ -72,6 +76,8 @@ impl Default for Metrics {
             turns: Counter::default(),
             commands: Counter::default(),
             cost: Counter::default(),
+            spend_day: Gauge::default(),
+            redacted: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -113,6 +119,13 @@ impl Default for Metrics {
             Unit::Other("nanodollars".into()),
             metrics.cost.clone(),
         );
+        registry.register_with_unit(
+            "spend_day",
+            "What the calls of models cost today (UTC), those under way at their worst case",
+            Unit::Other("nanodollars".into()),
+            metrics.spend_day.clone(),
+        );
+        registry.register("redacted", "Secrets that were masked in sessions that ended", metrics.redacted.clone());
         metrics
     }
 }

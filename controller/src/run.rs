@@ -33,9 +33,11 @@ use crate::leader::{Held, Leadership, Lease, Loss, Pace, Seen};
 use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
+use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
 use crate::session::dispatch::{self, Dispatch};
+use crate::session::spend::Spending;
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
 
@@ -88,6 +90,7 @@ struct Connected {
     /// Reads; what leads writes.
     store: PostgresStore,
     lease: Lease,
+    redaction: Redaction,
     model: Anthropic,
     client: Client,
     docker: DockerProvider,
@@ -109,6 +112,9 @@ async fn connect(
     let store = PostgresStore::connect(url).map_err(wrong)?;
     let store = store.with_signer(Arc::new(Signer::at(args.signing_key.clone())));
     let lease = Lease::new(url, &Lease::holder_name(), Pace::default()).map_err(wrong)?;
+    let mut own = redact::passwords_in(url);
+    own.push(args.anthropic_api_key.expose_secret().to_owned());
+    let rules = redact::Rules::compile(&config.redaction, &own).map_err(|error| chain(&error))?;
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
     let client = Client::try_default()
@@ -116,6 +122,7 @@ async fn connect(
         .map_err(|error| format!("no Kubernetes cluster: set KUBECONFIG, or run in one: {}", chain(&error)))?;
     wait_for_definitions(&client, readiness).await;
     let database = wait_for_database(&store, readiness).await?;
+    let secret = store.installation_secret().await.map_err(|error| chain(&error))?;
     let installation = format!("{}-{database}", args.installation);
     let docker = DockerProvider::connect(&args.docker_host, &installation)
         .map_err(|error| format!("DOCKER_HOST: {}", chain(&error)))?
@@ -125,7 +132,7 @@ async fn connect(
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
     let namespace = args.operator_namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
     let halt = halt::watch::follow(client.clone(), &namespace, &args.installation, readiness, stop.clone()).await;
-    Ok(Connected { config, metrics, store, lease, model, client, docker, halt })
+    Ok(Connected { config, metrics, store, lease, redaction: rules.with(secret), model, client, docker, halt })
 }
 
 /// Stands by until the lease is had, leads until it is lost or `stop`, and gives it back.
@@ -192,13 +199,21 @@ async fn keep(
 
 /// Builds what leads.
 fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Started {
-    let Connected { config, metrics, store, model, client, docker, halt, .. } = connected;
+    let Connected { config, metrics, store, redaction, model, client, docker, halt, .. } = connected;
     let docker = docker.led_by(&leadership);
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
     let (subjects_changed, subjects_wanted) = mpsc::unbounded_channel();
     let instance = std::env::var("HOSTNAME").ok();
+    let spending = Spending {
+        store: Arc::new(store.led_by(&leadership)),
+        per_day: config.budgets.per_day,
+        prices: config.prices.clone(),
+        metrics: metrics.clone(),
+    };
     let context = Context {
+        redaction,
+        spending,
         installation: args.installation.clone(),
         defaults: Defaults { model: args.model.clone(), image: args.agent_image.clone(), config },
         incidents: scopes.incidents(),

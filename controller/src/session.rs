@@ -4,8 +4,8 @@
 //! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
 //! [`adopt`] one that an earlier controller began, `resume` how it is gone on with; [`brake`] stops it from outside,
 //! [`earlier`] tells it what earlier attempts left;
-//! [`queue`] says who may start and [`dispatch`] keeps it in order; [`sweep`] removes what an earlier controller left
-//! on the engine.
+//! [`queue`] says who may start and [`dispatch`] keeps it in order; [`spend`] what models may cost a day; [`sweep`]
+//! removes what an earlier controller left on the engine.
 
 pub mod adopt;
 pub mod brake;
@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod queue;
 mod resume;
 mod source;
+pub mod spend;
 pub mod sweep;
 pub mod task;
 pub mod view;

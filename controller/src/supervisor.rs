@@ -7,7 +7,8 @@
 //!
 //! * [`protocol`]: what is said; [`frames`]: how;
 //! * `connection`: one stream; [`socket`]: where it comes in; `attach`: the bridge to it;
-//! * `registry`: the table of commands; `spool`: what of it stands on disk;
+//! * `registry`: the table of commands; `spool`: what of it stands on disk; `output`: what commands
+//!   themselves can read of it;
 //! * `process`: one command, with `spawn`, `kill` and `capture`;
 //! * `privileges`: what is given up before all that.
 
@@ -25,6 +26,7 @@ mod capture;
 mod connection;
 pub mod frames;
 mod kill;
+mod output;
 mod privileges;
 mod process;
 pub mod protocol;
@@ -42,6 +44,9 @@ pub const SOCKET: &str = "/run/operator/supervisor.sock";
 
 /// Where outcomes and long output stand in the container.
 pub const SPOOL: &str = "/var/lib/operator/spool";
+
+/// Where commands find what earlier ones printed.
+pub const OUTPUT: &str = "/run/operator/output";
 
 /// How a supervisor is set up.
 #[derive(Clone, Debug)]
@@ -78,6 +83,12 @@ pub struct Config {
     pub spool_bytes: u64,
     /// How much full text is kept on disk in all.
     pub spool_total_bytes: u64,
+    /// The directory in which commands find what earlier ones printed.
+    pub output: PathBuf,
+    /// How much of a stream it keeps.
+    pub output_bytes: u64,
+    /// How much it keeps in all.
+    pub output_total_bytes: u64,
     /// How long a command that ran out of time gets between the request and the order to end.
     pub grace: Duration,
     /// After this long the supervisor ends by itself.
@@ -97,6 +108,14 @@ pub enum SupervisorError {
     /// The spool cannot be used.
     #[error("the spool {} cannot be used", path.display())]
     Spool {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory for output cannot be used.
+    #[error("the directory for output {} cannot be used", path.display())]
+    Output {
         /// The directory.
         path: PathBuf,
         /// What the system said.

@@ -1,6 +1,8 @@
 //! The agent's loop against fakes of everything: what it records, runs, sends, and how it ends.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
+#[path = "agent_loop/compact.rs"]
+mod compact;
 #[path = "agent_loop/crash.rs"]
 mod crash;
 #[path = "agent_loop/ends.rs"]
@@ -19,3 +21,5 @@ mod rebuild;
 mod resume;
 #[path = "agent_loop/rig.rs"]
 mod rig;
+#[path = "agent_loop/secrets.rs"]
+mod secrets;

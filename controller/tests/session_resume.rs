@@ -19,18 +19,23 @@ use controller::audit::proof::row::{Scope, records};
 use controller::audit::proof::verify::{Expected, verify};
 use controller::audit::{AuditReader, AuditStore, EntryBody, FakeStore, SessionRecord, StoredEntry};
 use controller::config::Config;
+use controller::config::redaction::RedactionConfig;
 use controller::context::Context;
 use controller::events::Events;
 use controller::incident::places::Places;
 use controller::incident::validate::{Accepted, Defaults};
 use controller::leader::Leadership;
 use controller::metrics::Metrics;
+use controller::model::PriceTable;
 use controller::model::fake::{FakeModel, Step, says};
+use controller::redact::{InstallationSecret, Rules};
 use controller::sandbox::fake::{FakeCall, FakeProvider};
 use controller::sandbox::{Access, CommandResult, SandboxProvider as _};
 use controller::scope::Scopes;
 use controller::session::dispatch::Dispatch;
 use controller::session::engine::Room;
+use controller::session::spend::Spending;
+use controller::session::spend::fake::FakeSpend;
 use controller::session::task::{self, Work};
 use controller::session::view::End;
 use controller::session::{Engine, SessionKey, adopt, sweep};
@@ -85,6 +90,13 @@ impl World {
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
         let context = Context {
+            redaction: Rules::compile(&RedactionConfig::default(), &[]).unwrap().with(InstallationSecret::new([3; 32])),
+            spending: Spending {
+                store: Arc::new(FakeSpend::default()),
+                per_day: None,
+                prices: PriceTable::default(),
+                metrics: Arc::new(Metrics::default()),
+            },
             leadership: Leadership::for_ever(1),
             installation: "test".into(),
             defaults: Defaults { model: "offline-test".into(), image: "agent:dev".into(), config: Config::default() },

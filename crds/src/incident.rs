@@ -221,6 +221,10 @@ pub struct Budget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self > 0.0 && self <= 100000.0").message("dollars is more than 0 and at most 100000"))]
     pub dollars: Option<f64>,
+    /// Bytes that commands may print, all together, whether the model sees them or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1000, max = 1_000_000_000_000_i64))]
+    pub output_bytes: Option<i64>,
     /// Time from the start of the session to its end, for example `30m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

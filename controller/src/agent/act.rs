@@ -17,7 +17,8 @@ use super::transcript::{TELL, ToolUse};
 use super::{SessionEnd, present, prompt};
 use crate::audit::entry::{CallOutcome, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
 use crate::halt::Halt;
-use crate::sandbox::{CapturedStream, Command, CommandEnd, CommandResult, Recovered, Sandbox};
+use crate::redact::MaskedStream;
+use crate::sandbox::{Command, CommandEnd, CommandResult, Recovered, Sandbox};
 
 /// What the model is told of a command that an earlier controller put on record and did not begin with.
 const NEVER_SENT: &str = "not started: the controller ended before it was sent";
@@ -64,7 +65,11 @@ impl Session {
     async fn command(&mut self, call: &ToolUse, command: &Command, note: Option<&str>) -> Flow<()> {
         let seq = command.seq;
         let started = Instant::now();
-        let running = RunningCommand { seq, since: Timestamp::now(), text: printable(&command.command) };
+        let running = RunningCommand {
+            seq,
+            since: Timestamp::now(),
+            text: printable(&self.presenter.redactor.text(&command.command).value),
+        };
         self.progress.send_modify(|progress| progress.command = Some(running));
         let begun = if self.announced.take() == Some(seq) { Begun::Here } else { Begun::Before };
         let halt = self.orders.halt.clone();
@@ -213,19 +218,22 @@ impl Session {
         note: Option<&str>,
     ) -> ToolResultEntry {
         let is_error = matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. });
-        let cut = self.frozen.cut;
-        let content = present::result(seq, &outcome, result.duration, &result.stdout, &result.stderr, note, cut);
-        let record = |stream: &CapturedStream| (stream.total > 0).then(|| present::record(stream));
+        let redactor = &self.presenter.redactor;
+        let outcome = redactor.outcome(outcome);
+        let (stdout, stderr) = (redactor.captured(&result.stdout), redactor.captured(&result.stderr));
+        let content = self.presenter.result(seq, &outcome, result.duration, &stdout, &stderr, note);
+        let record = |stream: &MaskedStream| (stream.total > 0).then(|| present::record(stream));
         ToolResultEntry {
             turn: self.state.transcript.turns,
             call: seq,
             tool_use_id: call.id.clone(),
             outcome,
             duration_ms: millis(result.duration),
-            stdout: record(&result.stdout),
-            stderr: record(&result.stderr),
+            stdout: record(&stdout),
+            stderr: record(&stderr),
             content,
             is_error,
+            redacted: stdout.masked + stderr.masked,
         }
     }
 }

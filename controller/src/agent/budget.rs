@@ -1,7 +1,11 @@
 //! What a session may spend, and what of it is left.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::compact::Window;
+use super::present::thousands;
 use crate::model::Price;
 use crate::money::NanoDollars;
 
@@ -24,6 +28,12 @@ pub struct Budgets {
     pub command_timeout_cap_seconds: u64,
     /// Tokens that the model may write in one turn.
     pub max_tokens: u32,
+    /// Bytes that commands may print.
+    #[serde(default)]
+    pub output_bytes: Option<u64>,
+    /// The model's window, and when the conversation is made shorter.
+    #[serde(default)]
+    pub window: Window,
 }
 
 impl Default for Budgets {
@@ -36,16 +46,25 @@ impl Default for Budgets {
             command_timeout_seconds: 120,
             command_timeout_cap_seconds: 600,
             max_tokens: 16_000,
+            output_bytes: Some(4 << 30),
+            window: Window::default(),
         }
     }
 }
 
 /// Tokens that the last turn, for the findings, may write.
-const FINAL_TOKENS: u32 = 4_096;
+pub(super) const FINAL_TOKENS: u32 = 4_096;
 /// A turn with less room than this to write is not worth making.
 const LEAST_TOKENS: u32 = 1_024;
 /// Tokens that the results of one turn are reckoned at, when the last turn is reserved.
 const RESULT_TOKENS: u64 = 12_000;
+
+/// At these shares of a budget, in percent, the model is told how much is left.
+const NEAR: [u64; 2] = [80, 90];
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
 
 /// Which budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +77,19 @@ pub enum Limit {
     Tokens,
     /// Money.
     Cost,
+    /// Bytes of output.
+    Output,
+    /// Money of the whole installation in a day.
+    Day,
 }
 
 impl Limit {
     /// The limit whose escalation has this reason.
     #[must_use]
     pub fn parse(reason: &str) -> Option<Self> {
-        [Self::Turns, Self::WallTime, Self::Tokens, Self::Cost].into_iter().find(|limit| limit.reason() == reason)
+        [Self::Turns, Self::WallTime, Self::Tokens, Self::Cost, Self::Output, Self::Day]
+            .into_iter()
+            .find(|limit| limit.reason() == reason)
     }
 
     /// The reason of the escalation.
@@ -75,6 +100,8 @@ impl Limit {
             Self::WallTime => "WallTimeBudget",
             Self::Tokens => "TokenBudget",
             Self::Cost => "CostBudget",
+            Self::Output => "OutputBudget",
+            Self::Day => "DailyBudget",
         }
     }
 }
@@ -90,6 +117,8 @@ pub struct Spent {
     pub cost: NanoDollars,
     /// About how many tokens the next call reads.
     pub next_input: u64,
+    /// Bytes that commands printed.
+    pub output_bytes: u64,
 }
 
 /// Whether another turn can be paid for.
@@ -117,6 +146,8 @@ impl Budgets {
     pub fn plan(&self, spent: &Spent, price: &Price) -> Plan {
         let limit = if spent.turns >= i64::from(self.turns) {
             Limit::Turns
+        } else if self.output_bytes.is_some_and(|most| spent.output_bytes >= most) {
+            Limit::Output
         } else {
             match self.shrink(self.max_tokens, |out| {
                 let after = spent.next_input.saturating_add(u64::from(out)).saturating_add(RESULT_TOKENS);
@@ -161,6 +192,38 @@ impl Budgets {
         self.cost.is_some_and(|most| spent.cost + cost > most).then_some(Limit::Cost)
     }
 
+    /// What the model is told near the end, with the share in percent that it is told at; none if it was told
+    /// at that share before, or nothing is near its end.
+    #[must_use]
+    pub fn near_the_end(&self, spent: &Spent, used: Duration, told: u64) -> Option<(u64, String)> {
+        let mut parts = Vec::new();
+        let mut most = 0;
+        let mut part = |used: u64, limit: Option<u64>, text: &dyn Fn(u64) -> String| {
+            let Some(limit) = limit.filter(|limit| *limit > 0) else { return };
+            most = most.max(u128::from(used) * 100 / u128::from(limit));
+            parts.push(text(limit.saturating_sub(used)));
+        };
+        part(unsigned(spent.turns), Some(self.turns.into()), &|left| format!("{left} of {} turns", self.turns));
+        part(used.as_secs(), Some(self.wall_time_seconds), &|left| {
+            let of = self.wall_time_seconds;
+            if of < 180 { format!("{left} of {of} seconds") } else { format!("{} of {} minutes", left / 60, of / 60) }
+        });
+        part(spent.tokens, self.tokens, &|left| format!("{} tokens", thousands(left)));
+        part(unsigned(spent.cost.0), self.cost.map(|cost| unsigned(cost.0)), &|left| {
+            NanoDollars(i64::try_from(left).unwrap_or(i64::MAX)).to_string()
+        });
+        part(spent.output_bytes, self.output_bytes, &|left| format!("{} bytes of output", thousands(left)));
+        let share = NEAR.into_iter().rev().find(|share| most >= u128::from(*share))?;
+        (share > told).then(|| {
+            let left = parts.join(", ");
+            let text = format!(
+                "From Operator: more than {share} % of a budget is used. Left: {left}. Bring your work to an end in time: \
+                 when one is used up no command runs any more."
+            );
+            (share, text)
+        })
+    }
+
     /// What the model and the trail are told when a limit is reached.
     #[must_use]
     pub fn sentence(&self, limit: Limit) -> String {
@@ -169,6 +232,13 @@ impl Budgets {
             Limit::WallTime => format!("The wall time of {} s is over.", self.wall_time_seconds),
             Limit::Tokens => format!("The budget of {} tokens is used up.", self.tokens.unwrap_or_default()),
             Limit::Cost => format!("The budget of {} is used up.", self.cost.unwrap_or_default()),
+            Limit::Output => {
+                format!(
+                    "The budget of {} bytes of output is used up.",
+                    thousands(self.output_bytes.unwrap_or_default())
+                )
+            }
+            Limit::Day => "What this installation may spend on models in a day is used up.".to_owned(),
         }
     }
 }
@@ -182,7 +252,7 @@ mod tests {
     const PRICE: Price = Price::new(4.0, 20.0, 5.0, 0.2);
 
     fn spent(turns: i64, tokens: u64, cents: i64, next_input: u64) -> Spent {
-        Spent { turns, tokens, cost: NanoDollars(cents * 10_000_000), next_input }
+        Spent { turns, tokens, cost: NanoDollars(cents * 10_000_000), next_input, output_bytes: 0 }
     }
 
     #[test]
@@ -201,6 +271,33 @@ mod tests {
         assert_eq!(limit(&spent(3, 2_980_000, 0, 3000)), (true, Limit::Tokens));
         assert_eq!(limit(&spent(3, 0, 490, 3000)), (true, Limit::Cost));
         assert_eq!(limit(&spent(3, 0, 499, 3000)), (false, Limit::Cost));
+    }
+
+    #[test]
+    fn near_the_end_it_is_told_twice() {
+        let budgets = Budgets::default();
+        let told = |spent: &Spent, minutes: u64, told| budgets.near_the_end(spent, Duration::from_mins(minutes), told);
+        assert_eq!(told(&spent(23, 0, 0, 0), 20, 0), None);
+        let (share, text) = told(&spent(24, 0, 100, 0), 20, 0).unwrap();
+        assert_eq!(share, 80);
+        for part in ["6 of 30 turns", "10 of 30 minutes", "3,000,000 tokens", "$4.00"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert_eq!(told(&spent(25, 2_500_000, 0, 0), 20, 80), None);
+        assert_eq!(told(&spent(25, 0, 460, 0), 20, 80).unwrap().0, 90);
+        assert_eq!(told(&spent(25, 0, 0, 0), 29, 80).unwrap().0, 90);
+        assert_eq!(told(&spent(29, 0, 460, 0), 29, 90), None);
+        let printed = Spent { output_bytes: 3600 << 20, ..spent(1, 0, 0, 0) };
+        assert!(told(&printed, 0, 0).unwrap().1.contains("bytes of output"));
+    }
+
+    #[test]
+    fn output_has_a_budget() {
+        let printed = Spent { output_bytes: 4 << 30, ..spent(1, 0, 0, 3000) };
+        let plan = Budgets::default().plan(&printed, &PRICE);
+        assert!(matches!(plan, Plan::Last { max_tokens: 1.., limit: Limit::Output }), "{plan:?}");
+        let free = Budgets { output_bytes: None, ..Budgets::default() };
+        assert!(matches!(free.plan(&printed, &PRICE), Plan::Turn { .. }));
     }
 
     #[test]

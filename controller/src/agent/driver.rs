@@ -4,6 +4,7 @@
 //! that its state is always the one that its entries tell. Whatever cannot go on leaves by [`Stop`], so
 //! that a step reads as what it does when all is well.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::compact;
 use super::execute::Sandboxes;
 use super::frozen::Frozen;
+use super::present::Presenter;
 use super::resume::REACH;
-use super::state::{END, FINDINGS, State};
+use super::state::{END, FINDINGS, SHARE, State};
 use super::step::{Step, next};
 use super::summary::SummaryQueue;
-use super::transcript::TELL;
+use super::transcript::{REPLACED, TELL};
 use super::{Aftermath, AgentDeps, Findings, Orders, Progress, SessionEnd, Trail, TrailError, Wanted};
 use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry, ReasoningEntry};
 use crate::model::Model;
@@ -52,6 +55,8 @@ pub(super) struct Course {
     pub(super) first: Option<Box<IncidentEntry>>,
     /// What its entries tell so far.
     pub(super) state: State,
+    /// The small model's lines so far, by entry.
+    pub(super) summaries: HashMap<i64, String>,
 }
 
 /// One session while it runs.
@@ -66,6 +71,7 @@ pub(super) struct Session {
     pub(super) orders: Orders,
     pub(super) cancel: CancellationToken,
     pub(super) deadline: Instant,
+    pub(super) presenter: Presenter,
     pub(super) state: State,
     /// The call that this process put on record and has not begun with. One that an earlier controller put on
     /// record is asked for instead, and never begun with.
@@ -111,7 +117,7 @@ fn sealed(course: &Course) -> Option<SessionEnd> {
 
 impl Session {
     fn new(deps: AgentDeps, course: Course, cancel: CancellationToken) -> Self {
-        let Course { session, frozen, first, state } = course;
+        let Course { session, frozen, first, state, summaries } = course;
         let wall_time = Duration::from_secs(frozen.budgets.wall_time_seconds);
         let deadline = Instant::now() + wall_time.saturating_sub(state.wall_time(Timestamp::now()));
         // What is only looked up for the end of a session is looked up for a moment in every case.
@@ -119,7 +125,8 @@ impl Session {
         deps.progress.send_modify(|progress| progress.cost_known = frozen.pricing.known);
         Self {
             _waiting: show_waiting(&*deps.recorder, deps.progress.clone()),
-            summaries: SummaryQueue::start(deps.summariser, session.clone()),
+            summaries: SummaryQueue::start(deps.summariser, session.clone(), summaries),
+            presenter: Presenter::new(deps.redactor, frozen.cut, &frozen.system),
             sandboxes: Sandboxes::new(deps.sandbox, deps.progress.clone(), reach),
             recorder: deps.recorder,
             model: deps.model,
@@ -181,6 +188,11 @@ impl Session {
             Step::Answer { seq, call, answer } => self.answer(seq, &call, answer).await,
             Step::SayLost { reason } => self.say_lost(&reason).await,
             Step::Nudge { message, tell } => self.tell(ControlEvent::Nudged, message, tell).await,
+            Step::Warn { share, text } => {
+                let message = format!("more than {share} % of a budget is used; the model was told what is left");
+                self.control(ControlEvent::Budget, message, json!({SHARE: share, TELL: text})).await
+            }
+            Step::Compact { entries } => self.compact(&entries).await,
             Step::Ask { max_tokens } => self.turn(max_tokens).await,
             Step::SayLimit { limit, max_tokens } => self.say_limit(limit, max_tokens).await,
             Step::AskLast { max_tokens } => self.last_turn(max_tokens).await,
@@ -203,6 +215,7 @@ impl Session {
     /// Commits an entry. Waits for the store as long as the wall time, and no longer than a moment
     /// once the session is cancelled.
     pub(super) async fn write(&mut self, body: EntryBody) -> Flow<i64> {
+        let body = self.presenter.redactor.repeated(body);
         let (cancel, deadline) = (self.cancel.clone(), self.deadline);
         let cancelled = async move {
             cancel.cancelled().await;
@@ -231,8 +244,31 @@ impl Session {
     fn wrote(&mut self, seq: i64, body: &EntryBody) {
         let now = Timestamp::now();
         self.state.take(seq, now, body);
-        self.summaries.offer(seq, body);
-        self.progress.send_modify(|progress| progress.saw(seq, now, body));
+        let shown = self.presenter.redactor.shown(body);
+        self.summaries.offer(seq, &shown);
+        self.progress.send_modify(|progress| progress.saw(seq, now, &shown));
+    }
+
+    /// Replaces old results in the conversation; on record stands what by.
+    async fn compact(&mut self, entries: &[i64]) -> Flow<()> {
+        let transcript = &self.state.transcript;
+        let before = transcript.next_input_tokens();
+        let replaced: Vec<compact::Replaced> = transcript
+            .results()
+            .filter(|(result, _)| entries.contains(&result.entry))
+            .map(|(result, text)| {
+                let summary = self.summaries.line(result.entry);
+                let text = compact::replacement(result, text, summary.as_deref(), &self.presenter.fence);
+                compact::Replaced { entry: result.entry, call: result.call, text }
+            })
+            .collect();
+        let message = format!(
+            "the conversation would measure about {before} tokens of the model's {}: {} old results were replaced by \
+             summaries",
+            self.frozen.budgets.window.tokens,
+            replaced.len()
+        );
+        self.control(ControlEvent::Compacted, message, json!({REPLACED: replaced, "tokens": before})).await
     }
 
     /// A recorder that gave up because of the cancellation is a cancelled session.

@@ -8,6 +8,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::fence::Fence;
 use super::present::Cut;
 use super::{Budgets, SessionInput, prompt, tools};
 use crate::audit::entry::{IncidentEntry, Settings};
@@ -73,16 +74,16 @@ impl Frozen {
         })
     }
 
-    /// The first entry of a new session.
+    /// The first entry of a new session. What comes from outside stands in `fence`.
     #[must_use]
-    pub fn first_entry(input: &SessionInput) -> IncidentEntry {
+    pub fn first_entry(input: &SessionInput, fence: &Fence) -> IncidentEntry {
         let cut = Cut::default();
         IncidentEntry {
             incident: json(&input.incident),
             subject: json(&input.subject),
             model: input.model.clone(),
-            system: prompt::system(input, cut),
-            user: prompt::first_message(input),
+            system: prompt::system(input, cut, fence),
+            user: prompt::first_message(input, fence),
             tools: tools::definitions(&input.budgets),
             prices: json(&input.pricing),
             budgets: json(&input.budgets),

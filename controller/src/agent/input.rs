@@ -7,6 +7,7 @@ use super::Budgets;
 use crate::audit::entry::NoteEntry;
 use crate::gateway::policy::Mode;
 use crate::model::Pricing;
+use crate::redact::Redactor;
 use crate::session::SessionId;
 
 /// What a session is given.
@@ -35,6 +36,27 @@ pub struct SessionInput {
     pub sandbox: Value,
     /// Version of the controller.
     pub operator_version: String,
+}
+
+impl SessionInput {
+    /// The same with secrets masked in what people and alerts wrote.
+    #[must_use]
+    pub fn masked(self, redactor: &Redactor) -> Self {
+        let text = |text: String| redactor.text(&text).value;
+        Self {
+            incident: IncidentBrief {
+                title: text(self.incident.title),
+                description: self.incident.description.map(text),
+                evidence: redactor.value(&self.incident.evidence).value,
+                notes: self.incident.notes.iter().map(|note| redactor.note(note)).collect(),
+                ..self.incident
+            },
+            earlier: self.earlier.map(text),
+            subject: SubjectBrief { description: self.subject.description.map(text), ..self.subject },
+            system_addition: self.system_addition.map(text),
+            ..self
+        }
+    }
 }
 
 /// An Incident, as the model and the trail are told of it.

@@ -1,18 +1,17 @@
 //! What the model sees of a command's result.
 //!
-//! Output is cut to its head and tail, decoded, and freed of what would steer a terminal. It stands
-//! in its own section, so that a fence around it can come later; the record keeps every byte that
-//! the sandbox kept, as it came.
+//! Secrets are masked already when output comes here. It is cut to its head and tail, decoded, freed of
+//! what would steer a terminal, and stands inside of a fence ([`super::fence`]); what Operator says of it
+//! stands outside. The record keeps every byte that the sandbox kept, as it came but for the secrets.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::fence::Fence;
 use crate::audit::entry::{Bytes, CallOutcome, StreamRecord};
-use crate::sandbox::CapturedStream;
+use crate::redact::{MaskedStream, Redactor};
 
 /// How much of each stream the model sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,35 +28,79 @@ impl Default for Cut {
     }
 }
 
-/// The text that the model is sent for a command. `seq` is the number of its `tool_call` entry, by
-/// which the model can name it as evidence.
-#[must_use]
-pub fn result(
-    seq: i64,
-    outcome: &CallOutcome,
-    duration: Duration,
-    stdout: &CapturedStream,
-    stderr: &CapturedStream,
-    note: Option<&str>,
-    cut: Cut,
-) -> String {
-    let mut text = format!("[entry {seq}] {}", headline(outcome, duration));
-    if let Some(note) = note {
-        let _ = write!(text, "\nnote: {note}");
+/// How results of one session are shown.
+#[derive(Clone, Debug)]
+pub struct Presenter {
+    /// How much of each stream.
+    pub cut: Cut,
+    /// What stands around it.
+    pub fence: Fence,
+    /// What masks secrets.
+    pub redactor: Redactor,
+}
+
+impl Presenter {
+    /// For a session of this redactor, with what its first entry says.
+    #[must_use]
+    pub fn new(redactor: Redactor, cut: Cut, system: &str) -> Self {
+        Self { cut, fence: Fence::explained(redactor.boundary(), system), redactor }
     }
-    for (name, stream) in [("stdout", stdout), ("stderr", stderr)] {
-        if stream.total > 0 {
-            text.push('\n');
-            text.push_str(&section(name, stream, cut));
+
+    /// The text that the model is sent for a command. `seq` is the number of its `tool_call` entry, by
+    /// which the model can name it as evidence.
+    #[must_use]
+    pub fn result(
+        &self,
+        seq: i64,
+        outcome: &CallOutcome,
+        duration: Duration,
+        stdout: &MaskedStream,
+        stderr: &MaskedStream,
+        note: Option<&str>,
+    ) -> String {
+        let mut text = format!("[entry {seq}] {}", headline(outcome, duration));
+        if let Some(note) = note {
+            let _ = write!(text, "\nnote: {note}");
         }
+        for (name, stream) in [("stdout", stdout), ("stderr", stderr)] {
+            if stream.total > 0 {
+                text.push('\n');
+                text.push_str(&self.section(name, stream));
+            }
+        }
+        if stdout.total == 0
+            && stderr.total == 0
+            && !matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. })
+        {
+            text.push_str("\n(no output)");
+        }
+        text
     }
-    if stdout.total == 0
-        && stderr.total == 0
-        && !matches!(outcome, CallOutcome::NotStarted { .. } | CallOutcome::Unknown { .. })
-    {
-        text.push_str("\n(no output)");
+
+    /// One stream with its size.
+    fn section(&self, name: &str, stream: &MaskedStream) -> String {
+        let (head, tail) = ends(stream, self.cut);
+        let unseen = stream.head.len() + stream.tail.len() - head.len() - tail.len();
+        let left_out = stream.dropped.saturating_add(unseen as u64);
+        let lossy = std::str::from_utf8(head).is_err() || std::str::from_utf8(tail).is_err();
+        let invalid = if lossy { ", not all valid UTF-8: the rest shown as \u{fffd}" } else { "" };
+        let mut text = format!("{name} ({} bytes{invalid}):\n{}", thousands(stream.total), self.fenced(head));
+        if left_out > 0 {
+            let _ = write!(text, "\n[… {} bytes left out …]", thousands(left_out));
+        }
+        if !tail.is_empty() {
+            text.push('\n');
+            text.push_str(&self.fenced(tail));
+        }
+        text
     }
-    text
+
+    /// Masked once more where something was taken out: it may have stood inside of a secret.
+    fn fenced(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let cleaned = clean(&text);
+        if cleaned == text { self.fence.around(&text) } else { self.fence.around(&self.redactor.text(&cleaned).value) }
+    }
 }
 
 fn headline(outcome: &CallOutcome, duration: Duration) -> String {
@@ -82,26 +125,9 @@ fn f64_of(number: i64) -> f64 {
     number as f64
 }
 
-/// One stream with its size.
-fn section(name: &str, stream: &CapturedStream, cut: Cut) -> String {
-    let (head, tail) = ends(stream, cut);
-    let shown = (head.len() + tail.len()) as u64;
-    let left_out = stream.total.saturating_sub(shown);
-    let lossy = std::str::from_utf8(head).is_err() || std::str::from_utf8(tail).is_err();
-    let invalid = if lossy { ", not all valid UTF-8: the rest shown as \u{fffd}" } else { "" };
-    let mut text = format!("{name} ({} bytes{invalid}):\n", thousands(stream.total));
-    text.push_str(&clean(&String::from_utf8_lossy(head)));
-    if left_out > 0 {
-        let gap = if text.ends_with('\n') { "" } else { "\n" };
-        let _ = writeln!(text, "{gap}[… {} bytes left out …]", thousands(left_out));
-    }
-    text.push_str(&clean(&String::from_utf8_lossy(tail)));
-    text
-}
-
 /// The parts of a stream that are shown, cut between characters.
-fn ends(stream: &CapturedStream, cut: Cut) -> (&[u8], &[u8]) {
-    let kept = stream.dropped() == 0 && stream.tail.is_empty();
+fn ends(stream: &MaskedStream, cut: Cut) -> (&[u8], &[u8]) {
+    let kept = stream.dropped == 0 && stream.tail.is_empty();
     if kept && stream.head.len() <= cut.head + cut.tail {
         return (&stream.head, &[]);
     }
@@ -213,16 +239,9 @@ pub fn thousands(number: u64) -> String {
 
 /// A stream as it is kept on record.
 #[must_use]
-pub fn record(stream: &CapturedStream) -> StreamRecord {
-    let tail = (!stream.tail.is_empty()).then(|| bytes(&stream.tail));
-    StreamRecord { bytes: stream.total, head: bytes(&stream.head), tail }
-}
-
-fn bytes(bytes: &[u8]) -> Bytes {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Bytes::Text(text.to_owned()),
-        Err(_) => Bytes::Base64(STANDARD.encode(bytes)),
-    }
+pub fn record(stream: &MaskedStream) -> StreamRecord {
+    let tail = (!stream.tail.is_empty()).then(|| Bytes::from(stream.tail.clone()));
+    StreamRecord { bytes: stream.total, head: Bytes::from(stream.head.clone()), tail }
 }
 
 #[cfg(test)]
@@ -231,21 +250,35 @@ mod tests {
 
     use super::*;
 
-    fn stream(bytes: &[u8]) -> CapturedStream {
-        CapturedStream { head: bytes.to_vec(), tail: Vec::new(), total: bytes.len() as u64 }
+    const OPEN: &str = "<data-00ff00ff00ff00ff>\n";
+    const CLOSE: &str = "</data-00ff00ff00ff00ff>";
+
+    fn stream(bytes: &[u8]) -> MaskedStream {
+        MaskedStream { head: bytes.to_vec(), total: bytes.len() as u64, ..MaskedStream::default() }
+    }
+
+    fn presenter(cut: Cut) -> Presenter {
+        Presenter { cut, fence: Fence::new("00ff00ff00ff00ff"), redactor: Redactor::for_readers().clone() }
     }
 
     fn show(outcome: &CallOutcome, stdout: &[u8], stderr: &[u8]) -> String {
-        result(7, outcome, Duration::from_millis(120), &stream(stdout), &stream(stderr), None, Cut::default())
+        let took = Duration::from_millis(120);
+        presenter(Cut::default()).result(7, outcome, took, &stream(stdout), &stream(stderr), None)
     }
 
     #[test]
     fn a_plain_result() {
         let ok = CallOutcome::Exited { code: 0 };
-        assert_eq!(show(&ok, b"hi\n", b""), "[entry 7] exit code 0 in 0.12 s\nstdout (3 bytes):\nhi\n");
+        assert_eq!(
+            show(&ok, b"hi\n", b""),
+            format!("[entry 7] exit code 0 in 0.12 s\nstdout (3 bytes):\n{OPEN}hi\n{CLOSE}")
+        );
         assert_eq!(show(&ok, b"", b""), "[entry 7] exit code 0 in 0.12 s\n(no output)");
         let both = show(&CallOutcome::Exited { code: 1 }, b"a", b"b");
-        assert_eq!(both, "[entry 7] exit code 1 in 0.12 s\nstdout (1 bytes):\na\nstderr (1 bytes):\nb");
+        let expected = format!(
+            "[entry 7] exit code 1 in 0.12 s\nstdout (1 bytes):\n{OPEN}a\n{CLOSE}\nstderr (1 bytes):\n{OPEN}b\n{CLOSE}"
+        );
+        assert_eq!(both, expected);
     }
 
     #[test]
@@ -260,13 +293,12 @@ mod tests {
 
     #[test]
     fn a_long_output_is_cut_between_characters() {
-        let captured = CapturedStream {
-            head: "ä".repeat(20_000).into_bytes(),
-            tail: "€".repeat(9_000).into_bytes(),
-            total: 1_300_000_000,
-        };
-        let text =
-            result(1, &CallOutcome::Exited { code: 0 }, Duration::ZERO, &captured, &stream(b""), None, Cut::default());
+        let (head, tail) = ("ä".repeat(20_000).into_bytes(), "€".repeat(9_000).into_bytes());
+        let total = 1_300_000_000;
+        let dropped = total - (head.len() + tail.len()) as u64;
+        let captured = MaskedStream { head, tail, total, dropped, masked: 0 };
+        let exited = CallOutcome::Exited { code: 0 };
+        let text = presenter(Cut::default()).result(1, &exited, Duration::ZERO, &captured, &stream(b""), None);
         assert!(!text.contains('\u{fffd}'), "{text}");
         assert!(text.contains("stdout (1,300,000,000 bytes):"));
         let shown = 16_384 + 16_383;
@@ -301,12 +333,12 @@ mod tests {
         #[test]
         fn never_panics_and_never_grows_much(head in proptest::collection::vec(any::<u8>(), 0..300), tail in proptest::collection::vec(any::<u8>(), 0..300), more in 0u64..1000) {
             let total = (head.len() + tail.len()) as u64 + more;
-            let captured = CapturedStream { head, tail, total };
-            let cut = Cut { head: 50, tail: 50 };
-            let text = result(1, &CallOutcome::Exited { code: 0 }, Duration::ZERO, &captured, &stream(b""), None, cut);
+            let captured = MaskedStream { head, tail, total, dropped: more, masked: 0 };
+            let exited = CallOutcome::Exited { code: 0 };
+            let text = presenter(Cut { head: 50, tail: 50 }).result(1, &exited, Duration::ZERO, &captured, &stream(b""), None);
             let raw = ['\0', '\u{1b}'].iter().any(|c| text.contains(*c));
             prop_assert!(!raw);
-            prop_assert!(text.len() < 600);
+            prop_assert!(text.len() < 800);
         }
     }
 }

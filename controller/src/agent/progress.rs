@@ -32,6 +32,9 @@ pub struct Progress {
     pub output_tokens: i64,
     /// What it cost so far; an upper bound unless `cost_known`.
     pub cost: NanoDollars,
+    /// How many secrets were masked so far.
+    #[serde(default)]
+    pub redacted: u64,
     /// Whether the model has a price.
     pub cost_known: bool,
     /// How many of the Incident's notes the agent was told.
@@ -107,6 +110,7 @@ impl Progress {
                 self.output_tokens = self.output_tokens.saturating_add(whole(usage.output));
             }
             EntryBody::Note(note) => self.notes = self.notes.max(note.number),
+            EntryBody::ToolResult(result) => self.redacted = self.redacted.saturating_add(result.redacted),
             // One without a limit is not to run.
             EntryBody::ToolCall(call) if call.timeout_ms.is_some() => self.commands += 1,
             _ => {}

@@ -3,6 +3,7 @@
 //! Its entries say where it stands ([`Left`]); what they cannot say is asked: what became of the container,
 //! and of the command that was on record and had no result. Only then the loop goes on, as always.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use super::step::{Answer, Step, next};
 use super::{Progress, SessionEnd, Wanted};
 use crate::audit::StoredEntry;
 use crate::audit::entry::{ControlEvent, EntryBody, IncidentEntry};
+use crate::redact::Redactor;
 use crate::sandbox::SandboxError;
 use crate::session::SessionId;
 
@@ -55,6 +57,7 @@ pub struct Left {
     frozen: Frozen,
     state: State,
     progress: Progress,
+    summaries: HashMap<i64, String>,
 }
 
 impl Left {
@@ -69,15 +72,18 @@ impl Left {
         let (mut first, mut state, mut progress) = (None, State::default(), Progress::default());
         for entry in entries {
             let Some(body) = state.see(entry)? else { continue };
-            progress.saw(entry.seq, entry.at, &body);
+            // The session's own marks are not to be had here; these have no hash.
+            progress.saw(entry.seq, entry.at, &Redactor::for_readers().shown(&body));
             if let (1, EntryBody::Incident(incident)) = (entry.seq, body) {
                 first = Some(incident);
             }
         }
+        let line = |entry: &StoredEntry| Some((entry.seq, entry.summary.clone()?));
+        let summaries = entries.iter().filter_map(line).collect();
         let entry = first.ok_or(NotResumable::NoFirstEntry)?;
         let frozen = Frozen::read(&entry)?;
         progress.cost_known = frozen.pricing.known;
-        Ok(Some(Self { session: session.clone(), entry, frozen, state, progress }))
+        Ok(Some(Self { session: session.clone(), entry, frozen, state, progress, summaries }))
     }
 
     /// What it was given.
@@ -111,7 +117,8 @@ impl Left {
     }
 
     pub(super) fn course(self) -> Course {
-        Course { session: self.session, frozen: self.frozen, first: None, state: self.state }
+        let Self { session, frozen, state, summaries, .. } = self;
+        Course { session, frozen, first: None, state, summaries }
     }
 }
 

@@ -28,6 +28,9 @@ use crate::model::StopReason;
 pub const LIMIT: &str = "limit";
 /// The key beside it under which stands how many tokens the last turn may write; 0 for no last turn.
 pub const MAX_TOKENS: &str = "maxTokens";
+/// The key in a control entry's details under which stands the share of a budget, in percent, at which the model
+/// was told how much is left.
+pub const SHARE: &str = "share";
 /// The key in a control entry's details under which stands the end that it decides.
 pub const END: &str = "end";
 /// The key in a `cancelled` entry's details under which stands what was found by then.
@@ -58,6 +61,8 @@ pub struct State {
     pub(super) replaced_by_halts: u32,
     /// Since when it stands still.
     halted: Option<Timestamp>,
+    /// The share of a budget at which the model was told last how much is left.
+    pub(super) told_share: u64,
     begun: bool,
     unpriced_said: bool,
     sealed: Option<Sealed>,
@@ -281,7 +286,10 @@ impl State {
                     let sentence = control.message.clone();
                     self.last_turn = Some(LastTurn { limit, sentence, max_tokens, answered: false });
                 }
-                None => self.unpriced_said = true,
+                None => match details[SHARE].as_u64() {
+                    Some(share) => self.told_share = share,
+                    None => self.unpriced_said = true,
+                },
             },
             ControlEvent::Error => {
                 if let Some(call) = self.call.as_mut().filter(|_| details.get("evidence").is_some()) {
@@ -334,6 +342,12 @@ impl State {
     /// For how long it has stood still at `now`.
     pub(super) fn halted_for(&self, now: Timestamp) -> Duration {
         self.halted.and_then(|since| Duration::try_from(now.duration_since(since)).ok()).unwrap_or_default()
+    }
+
+    /// How long it ran up to its last entry.
+    #[must_use]
+    pub fn used(&self) -> Duration {
+        self.used
     }
 
     /// Whether its first entry stands.

@@ -67,6 +67,18 @@ pub enum Step {
         /// What the model is told.
         tell: String,
     },
+    /// Tell the model how much is left, near the end of a budget.
+    Warn {
+        /// The share of a budget that is used, in percent.
+        share: u64,
+        /// What it is told.
+        text: String,
+    },
+    /// Replace old results in the conversation.
+    Compact {
+        /// Their entries.
+        entries: Vec<i64>,
+    },
     /// Ask the model for its next message.
     Ask {
         /// How much it may write.
@@ -231,8 +243,16 @@ fn turn(state: &State, frozen: &Frozen, overdue: bool) -> Step {
     if overdue {
         return Step::SayLimit { limit: Limit::WallTime, max_tokens: budgets.last_tokens(&spent, price) };
     }
+    // Before it is asked what the turn may cost, for it costs less then.
+    let entries = state.transcript.outgrown(&budgets.window);
+    if !entries.is_empty() {
+        return Step::Compact { entries };
+    }
     match budgets.plan(&spent, price) {
-        Plan::Turn { max_tokens } => Step::Ask { max_tokens },
+        Plan::Turn { max_tokens } => match budgets.near_the_end(&spent, state.used(), state.told_share) {
+            Some((share, text)) => Step::Warn { share, text },
+            None => Step::Ask { max_tokens },
+        },
         Plan::Last { max_tokens, limit } => Step::SayLimit { limit, max_tokens },
     }
 }
@@ -245,6 +265,7 @@ pub(super) fn spent(state: &State) -> Spent {
         tokens: transcript.tokens,
         cost: transcript.cost,
         next_input: transcript.next_input_tokens(),
+        output_bytes: transcript.output_bytes,
     }
 }
 

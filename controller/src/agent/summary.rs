@@ -4,7 +4,8 @@
 //! store that is away: then there is no summary, and readers show the first line instead. The loop
 //! never waits for it; what is queued at the end is still worked off for a while.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -45,16 +46,28 @@ pub struct Summariser {
 /// The way to the worker; without a summariser it leads nowhere.
 pub(super) struct SummaryQueue {
     queue: Option<mpsc::Sender<(i64, String)>>,
+    lines: Lines,
 }
 
+/// The lines that there are, by entry.
+type Lines = Arc<Mutex<HashMap<i64, String>>>;
+
 impl SummaryQueue {
-    pub(super) fn start(summariser: Option<Summariser>, session: SessionId) -> Self {
+    /// `lines` are there from before.
+    pub(super) fn start(summariser: Option<Summariser>, session: SessionId, lines: HashMap<i64, String>) -> Self {
+        let lines = Arc::new(Mutex::new(lines));
+        let kept = lines.clone();
         let queue = summariser.map(|summariser| {
             let (queue, entries) = mpsc::channel(QUEUE);
-            tokio::spawn(work(summariser, session, entries));
+            tokio::spawn(work(summariser, session, entries, kept));
             queue
         });
-        Self { queue }
+        Self { queue, lines }
+    }
+
+    /// The line of an entry, if there is one.
+    pub(super) fn line(&self, seq: i64) -> Option<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).get(&seq).cloned()
     }
 
     /// Queues an entry, if it is one that needs a summary and there is room.
@@ -87,14 +100,14 @@ fn ends(text: &str) -> String {
     format!("{head}\n[…]\n{tail}")
 }
 
-async fn work(summariser: Summariser, session: SessionId, mut entries: mpsc::Receiver<(i64, String)>) {
+async fn work(summariser: Summariser, session: SessionId, mut entries: mpsc::Receiver<(i64, String)>, lines: Lines) {
     let mut until = None;
     while let Some((seq, text)) = entries.recv().await {
         // The loop dropped its end: from now on the time is limited.
         if until.is_none() && entries.is_closed() {
             until = Some(Instant::now() + AFTERWARDS);
         }
-        let one = timeout(EACH, summarise(&summariser, &session, seq, &text));
+        let one = timeout(EACH, summarise(&summariser, &session, seq, &text, &lines));
         if let Some(until) = until {
             if timeout_at(until, one).await.is_err() {
                 return;
@@ -105,7 +118,7 @@ async fn work(summariser: Summariser, session: SessionId, mut entries: mpsc::Rec
     }
 }
 
-async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text: &str) {
+async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text: &str, lines: &Lines) {
     let request = ModelRequest {
         model: summariser.name.clone(),
         system: SYSTEM.to_owned(),
@@ -126,6 +139,7 @@ async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text:
     if line.is_empty() {
         return;
     }
+    lines.lock().unwrap_or_else(PoisonError::into_inner).insert(seq, line.clone());
     if let Err(error) = summariser.store.add_summary(session, seq, &line).await {
         tracing::debug!(%session, seq, category = error.category(), "no summary: {error}");
     }

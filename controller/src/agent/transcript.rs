@@ -7,15 +7,20 @@
 //! What Operator says to the model apart from results stands in a `control` entry, in its details
 //! under [`TELL`].
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use super::compact::{self, Replaced, Shown, Window};
 use super::notes;
-use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, ToolResultEntry, TurnEntry};
+use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, StreamRecord, ToolResultEntry, TurnEntry};
 use crate::model::Usage;
 use crate::money::NanoDollars;
 
 /// The key in a control entry's details under which stands what the model is told.
 pub const TELL: &str = "tell";
+
+/// The key in a control entry's details under which stands what was put in the place of old results.
+pub const REPLACED: &str = "replaced";
 
 /// A call of a tool in a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +47,12 @@ pub struct Transcript {
     open: Vec<ToolUse>,
     /// Results of the last turn.
     results: Vec<Value>,
+    /// All results, in order, each with its place: message and block, or the block of what is sent next.
+    shown: Vec<(Shown, Place)>,
+    /// Bytes of the whole conversation.
+    bytes: u64,
+    /// Bytes that commands printed.
+    pub output_bytes: u64,
     /// What else the model is told in its next user message.
     notes: Vec<String>,
     /// Number of the last entry.
@@ -66,6 +77,15 @@ pub struct Transcript {
     pub added_bytes: u64,
 }
 
+/// Where a result stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In this block of this message.
+    Sent(usize, usize),
+    /// In this block of the message that is sent next.
+    Next(usize),
+}
+
 impl Transcript {
     /// Rebuilds a session from its entries, in order.
     pub fn rebuild<'a>(entries: impl IntoIterator<Item = (i64, &'a EntryBody)>) -> Self {
@@ -81,7 +101,7 @@ impl Transcript {
         self.last_seq = seq;
         match body {
             EntryBody::Incident(incident) => {
-                self.added_bytes += len(incident.system.len() + incident.tools.to_string().len() + incident.user.len());
+                self.add(incident.system.len() + incident.tools.to_string().len() + incident.user.len());
                 self.notes.push(incident.user.clone());
                 let notes = incident.incident.get("notes").and_then(Value::as_array).map_or(0, Vec::len);
                 self.heard = i64::try_from(notes).unwrap_or(i64::MAX);
@@ -94,7 +114,7 @@ impl Transcript {
             }
             EntryBody::Reasoning(reasoning) => self.last_words = Some(reasoning.text.clone()),
             EntryBody::Turn(turn) => self.take_turn(turn),
-            EntryBody::ToolResult(result) => self.take_result(result),
+            EntryBody::ToolResult(result) => self.take_result(seq, result),
             EntryBody::Control(control) => self.take_control(control),
             EntryBody::ToolCall(_) | EntryBody::Change(_) | EntryBody::Conclusion(_) | EntryBody::Verification(_) => {}
         }
@@ -108,12 +128,20 @@ impl Transcript {
 
     fn take_turn(&mut self, turn: &TurnEntry) {
         if let Some(message) = self.next_user_message() {
-            push(&mut self.messages, message);
+            let before = push(&mut self.messages, message);
+            let sent = self.messages.len().saturating_sub(1);
+            for (shown, place) in &mut self.shown {
+                if let Place::Next(block) = *place {
+                    *place = Place::Sent(sent, before + block);
+                    shown.is_new = false;
+                }
+            }
         }
         self.results.clear();
         self.notes.clear();
         self.open = tool_uses(&turn.message);
         if let Some(message) = sendable(&turn.message) {
+            self.bytes += len(message.to_string().len());
             self.messages.push(message);
         }
         self.turns = turn.turn;
@@ -130,10 +158,23 @@ impl Transcript {
         self.added_bytes = 0;
     }
 
-    fn take_result(&mut self, result: &ToolResultEntry) {
+    fn take_result(&mut self, seq: i64, result: &ToolResultEntry) {
         let Some(at) = self.open.iter().position(|call| call.id == result.tool_use_id) else { return };
         self.open.remove(at);
-        self.added_bytes += len(result.content.len());
+        self.add(result.content.len());
+        let bytes = |stream: &Option<StreamRecord>| stream.as_ref().map_or(0, |stream| stream.bytes);
+        let written = (bytes(&result.stdout), bytes(&result.stderr));
+        self.output_bytes = self.output_bytes.saturating_add(written.0).saturating_add(written.1);
+        let shown = Shown {
+            entry: seq,
+            call: result.call,
+            bytes: result.content.len(),
+            is_replaced: false,
+            is_new: true,
+            headline: result.content.lines().next().unwrap_or_default().to_owned(),
+            written,
+        };
+        self.shown.push((shown, Place::Next(self.results.len())));
         let mut block = json!({"type": "tool_result", "tool_use_id": result.tool_use_id, "content": result.content});
         if result.is_error {
             block["is_error"] = json!(true);
@@ -145,14 +186,65 @@ impl Transcript {
         match control.event {
             ControlEvent::Nudged if self.cuts == 0 => self.idle_turns += 1,
             ControlEvent::SandboxLost => self.lost_sandboxes += 1,
+            ControlEvent::Compacted => self.take_replaced(&control.details),
             _ => {}
         }
         self.take_tell(&control.details);
     }
 
+    /// Puts texts in the places of results, as a control entry has them.
+    fn take_replaced(&mut self, details: &Value) {
+        let Ok(replaced) = Vec::<Replaced>::deserialize(&details[REPLACED]) else { return };
+        for Replaced { entry, text, .. } in replaced {
+            let Some((shown, place)) = self.shown.iter_mut().find(|(shown, _)| shown.entry == entry) else { continue };
+            let block = match *place {
+                Place::Sent(message, block) => self.messages.get_mut(message).map(|m| &mut m["content"][block]),
+                Place::Next(block) => self.results.get_mut(block),
+            };
+            let Some(block) = block else { continue };
+            let saved = len(shown.bytes).saturating_sub(len(text.len()));
+            (shown.bytes, shown.is_replaced) = (text.len(), true);
+            block["content"] = Value::String(text);
+            match place {
+                Place::Sent(..) => self.context = self.context.saturating_sub(share(self.context, saved, self.bytes)),
+                Place::Next(_) => self.added_bytes = self.added_bytes.saturating_sub(saved),
+            }
+            self.bytes = self.bytes.saturating_sub(saved);
+        }
+    }
+
+    /// The results in the conversation, with the text that stands there.
+    pub(super) fn results(&self) -> impl Iterator<Item = (&Shown, &str)> {
+        self.shown.iter().map(|(shown, place)| {
+            let block = match *place {
+                Place::Sent(message, block) => self.messages.get(message).map(|m| &m["content"][block]),
+                Place::Next(block) => self.results.get(block),
+            };
+            (shown, block.and_then(|block| block["content"].as_str()).unwrap_or_default())
+        })
+    }
+
+    /// The entries of results that are to be replaced before the model is asked again.
+    pub(super) fn outgrown(&self, window: &Window) -> Vec<i64> {
+        let tokens = self.next_input_tokens();
+        if tokens <= window.compact_above {
+            return Vec::new();
+        }
+        let shown: Vec<Shown> = self.shown.iter().map(|(shown, _)| shown.clone()).collect();
+        // By the API's own count of what was sent; before the first count, by a guess on the high side.
+        let counted = self.bytes.saturating_sub(self.added_bytes);
+        let per_kib = if self.context == 0 { 341 } else { share(self.context, 1024, counted) };
+        compact::plan(&shown, tokens, per_kib.clamp(64, 1024), window)
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.added_bytes += len(bytes);
+        self.bytes += len(bytes);
+    }
+
     fn take_tell(&mut self, details: &Value) {
         if let Some(text) = details.get(TELL).and_then(Value::as_str) {
-            self.added_bytes += len(text.len());
+            self.add(text.len());
             self.notes.push(text.to_owned());
         }
     }
@@ -188,19 +280,27 @@ impl Transcript {
     }
 }
 
+/// `part` of `all` parts of `whole`.
+fn share(whole: u64, part: u64, all: u64) -> u64 {
+    let share = u128::from(whole) * u128::from(part) / u128::from(all.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
 fn len(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Appends a message; a user message behind a user message is joined to it.
-fn push(messages: &mut Vec<Value>, mut message: Value) {
+/// Appends a message; a user message behind a user message is joined to it. How many blocks stand before its own.
+fn push(messages: &mut Vec<Value>, mut message: Value) -> usize {
     if let Some(last) = messages.last_mut().filter(|last| last["role"] == message["role"])
         && let (Some(have), Some(more)) = (last["content"].as_array_mut(), message["content"].as_array_mut())
     {
+        let before = have.len();
         have.append(more);
-        return;
+        return before;
     }
     messages.push(message);
+    0
 }
 
 /// The tool calls of a message, in order.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::act::millis;
-use super::budget::Limit;
+use super::budget::{FINAL_TOKENS, Limit};
 use super::driver::{Flow, LAST_TURN, Session, Stop};
 use super::state::{LIMIT, MAX_TOKENS};
 use super::step::{escalated, window_full};
@@ -38,6 +38,12 @@ impl Session {
             Asked::Failed(error) if error.kind == ErrorKind::TooLarge && self.state.transcript.turns > 0 => {
                 let end = window_full(&self.state);
                 self.decide(error.to_string(), json!({"category": error.category()}), &end).await
+            }
+            Asked::Failed(error) if error.kind == ErrorKind::DailyBudget => {
+                let details = json!({"category": error.category()});
+                self.control(ControlEvent::Error, error.to_string(), details).await?;
+                let max_tokens = max_tokens.min(FINAL_TOKENS);
+                self.say_limit(Limit::Day, max_tokens).await
             }
             Asked::Failed(error) => {
                 let (reason, message) = (error.category().to_owned(), error.to_string());

@@ -1,5 +1,7 @@
 //! What an entry can say. One struct a kind; the shapes are what readers of the trail rely on.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -281,6 +283,14 @@ pub struct ToolResultEntry {
     pub content: String,
     /// Whether it is sent as an error.
     pub is_error: bool,
+    /// How many secrets were masked in it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redacted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One output stream as kept on record: whole up to the record's limit, else its head and tail.
@@ -304,6 +314,15 @@ pub enum Bytes {
     Text(String),
     /// Anything else.
     Base64(String),
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(error) => Self::Base64(STANDARD.encode(error.as_bytes())),
+        }
+    }
 }
 
 /// A change of the subject through the gateway: one entry before it happens, one after.

@@ -18,6 +18,7 @@ mod prune;
 mod read;
 mod rows;
 mod schema;
+mod spend;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub use keys::{Prepared, Wanted, prepare_key};
 pub use lease::Acquired;
 pub use prune::{BATCH, Pruner, Removed};
 pub use schema::{MigrateError, Migration, Roles, check_name, migrate};
+pub use spend::SpendToday;
 
 /// How long one call may take, waiting for a connection included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);

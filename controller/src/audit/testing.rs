@@ -296,6 +296,31 @@ impl TestDatabase {
         prepare_key(&self.owner_url, &vault, wanted).await.expect("the signing key");
     }
 
+    /// Everything that stands in the tables, as text; bytes in full.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn dump(&self) -> String {
+        let mut owner = PgConnection::connect(&self.owner_url).await.expect("the server");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'installation_secret'",
+        )
+        .fetch_all(&mut owner)
+        .await
+        .expect("the tables");
+        let mut dump = String::new();
+        for table in tables {
+            let rows = format!("SELECT to_jsonb(t)::text FROM public.\"{table}\" t");
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut owner).await.expect("the rows");
+            dump.push_str(&rows.join("\n"));
+        }
+        let bodies: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT body FROM entries").fetch_all(&mut owner).await.expect("the bodies");
+        dump.extend(bodies.iter().map(|body| String::from_utf8_lossy(body).into_owned()));
+        dump
+    }
+
     /// Runs statements as the database's owner.
     ///
     /// # Panics

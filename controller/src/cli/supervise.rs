@@ -69,6 +69,15 @@ pub struct SuperviseArgs {
     /// How much full text is kept on disk in all, in bytes
     #[arg(long, default_value_t = 512 << 20)]
     pub spool_total_bytes: u64,
+    /// The directory in which commands find what earlier ones printed; `output` beside the socket if absent
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// How much of a stream it keeps, in bytes
+    #[arg(long, default_value_t = 8 << 20)]
+    pub output_bytes: u64,
+    /// How much it keeps in all, in bytes
+    #[arg(long, default_value_t = 24 << 20)]
+    pub output_total_bytes: u64,
     /// How long a command that ran out of time gets to end by itself, in milliseconds
     #[arg(long, default_value_t = 2000)]
     pub grace_ms: u64,
@@ -100,6 +109,7 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
         supervisor::sweep(&session, seq);
         return ExitCode::SUCCESS;
     }
+    let output = args.output.unwrap_or_else(|| args.socket.with_file_name("output"));
     let config = Config {
         session,
         epoch: args.epoch,
@@ -117,6 +127,9 @@ pub async fn run(args: SuperviseArgs) -> ExitCode {
         tail_bytes: args.tail_bytes,
         spool_bytes: args.spool_bytes,
         spool_total_bytes: args.spool_total_bytes,
+        output,
+        output_bytes: args.output_bytes,
+        output_total_bytes: args.output_total_bytes,
         grace: Duration::from_millis(args.grace_ms),
         wall_limit: Duration::from_secs(args.wall_limit),
     };

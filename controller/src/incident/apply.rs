@@ -136,6 +136,13 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
         reason: "AuditUnavailable",
         message: format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(&error)),
     })?;
+    let used_up = context.spending.used_up().await.map_err(|error| Trouble {
+        reason: "AuditUnavailable",
+        message: format!("what was spent today cannot be read: {}; trying again", crate::error::chain(&error)),
+    })?;
+    if let Some(message) = used_up {
+        return Err(Trouble { reason: "DailyBudget", message });
+    }
     let late = |_| Trouble {
         reason: "EngineUnavailable",
         message: format!("the Docker engine did not answer within {PREFLIGHT_LIMIT:?}; trying again"),

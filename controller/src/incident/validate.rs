@@ -109,17 +109,19 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
     })?;
     let fit = fit(subject, defaults)?;
     let agent = spec.agent.clone().unwrap_or_default();
+    let budgets = budgets(agent.budget.as_ref(), subject, &defaults.config.budgets.session);
+    let model = agent.model.unwrap_or_else(|| defaults.model.clone());
     Ok(Accepted {
         subject: format!("{namespace}/{name}"),
         project: fit.project.to_owned(),
         description: subject.spec.description.clone(),
         suspended: fit.suspended,
         most_sessions: fit.most_sessions,
-        model: agent.model.unwrap_or_else(|| defaults.model.clone()),
+        budgets: Budgets { window: defaults.config.context.of(&model), ..budgets },
+        model,
         image: image(agent.image, &namespace, fit.project, defaults)?,
         access: access(agent.mode, subject),
         egress: egress(name, subject)?,
-        budgets: budgets(agent.budget.as_ref(), subject, &defaults.config.budgets),
     })
 }
 
@@ -178,6 +180,9 @@ fn budgets(wish: Option<&Budget>, subject: &Subject, defaults: &Budgets) -> Budg
         budgets.command_timeout_seconds = pick(budgets.command_timeout_seconds, budget.command_timeout.map(seconds));
         if let Some(tokens) = unsigned(budget.tokens) {
             budgets.tokens = Some(pick(budgets.tokens.unwrap_or(u64::MAX), Some(tokens)));
+        }
+        if let Some(bytes) = unsigned(budget.output_bytes) {
+            budgets.output_bytes = Some(pick(budgets.output_bytes.unwrap_or(u64::MAX), Some(bytes)));
         }
         if let Some(dollars) = budget.dollars.map(NanoDollars::from_dollars) {
             let now = budgets.cost.unwrap_or(NanoDollars(i64::MAX));
@@ -248,14 +253,15 @@ mod tests {
 
     #[test]
     fn a_wish_stays_below_the_ceiling() {
-        let place = subject("{where: {docker: {project: p}}, policy: {budget: {turns: 10, dollars: 1.5}}}");
+        let place =
+            subject("{where: {docker: {project: p}}, policy: {budget: {turns: 10, dollars: 1.5, outputBytes: 5000}}}");
         let accepted = validate(
-            &incident("{budget: {turns: 50, dollars: 9.0, wallTime: 2m, commandTimeout: 15m}}"),
+            &incident("{budget: {turns: 50, dollars: 9.0, wallTime: 2m, commandTimeout: 15m, outputBytes: 9000}}"),
             &place,
             &defaults(),
         )
         .unwrap();
-        assert_eq!(accepted.budgets.turns, 10);
+        assert_eq!((accepted.budgets.turns, accepted.budgets.output_bytes), (10, Some(5000)));
         assert_eq!(accepted.budgets.cost, Some(NanoDollars::from_dollars(1.5)));
         assert_eq!(accepted.budgets.wall_time_seconds, 120);
         assert_eq!(

@@ -46,6 +46,10 @@ pub enum ErrorKind {
     Network,
     /// The answer was cut off or cannot be read.
     Stream,
+    /// The installation's limit of a day has no room for the call; it was not made.
+    DailyBudget,
+    /// What the call may cost could not be put on record; it was not made.
+    Unrecorded,
     /// The call was cancelled.
     Cancelled,
 }
@@ -66,6 +70,8 @@ impl ErrorKind {
             Self::Server => "ModelServerError",
             Self::Network => "ModelUnreachable",
             Self::Stream => "ModelStreamBroken",
+            Self::DailyBudget => "DailyBudget",
+            Self::Unrecorded => "AuditUnavailable",
             Self::Cancelled => "Cancelled",
         }
     }
@@ -89,6 +95,8 @@ impl ErrorKind {
             Self::Server => "the model's API failed",
             Self::Network => "the model's API cannot be reached",
             Self::Stream => "the model's answer broke off or could not be read",
+            Self::DailyBudget => "the model was not asked",
+            Self::Unrecorded => "the model was not asked: what it may cost cannot be put on record",
             Self::Cancelled => "the call to the model was cancelled",
         }
     }

@@ -183,6 +183,7 @@ mod tests {
             recorder,
             watch::Sender::new(Progress::default()),
             gate,
+            crate::redact::Redactor::of_tests(&new.id),
             std::collections::BTreeMap::new(),
             crate::session::execs::Changes::default(),
         ));

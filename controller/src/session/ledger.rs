@@ -14,6 +14,7 @@ use crate::agent::{Progress, Trail};
 use crate::audit::EntryBody;
 use crate::audit::entry::{Change, ChangeEntry, ChangeOrigin, ChangeResult, CompletedChange};
 use crate::halt::Halt;
+use crate::redact::Redactor;
 use crate::sandbox::Ledger;
 
 /// How long a change waits for the audit store before it is refused. The gateway itself waits a little
@@ -28,6 +29,7 @@ pub struct SessionLedger {
     progress: watch::Sender<Progress>,
     gate: Gate,
     changes: Mutex<Changes>,
+    redactor: Redactor,
     /// Changes that were begun and of which the end is not on record.
     open: Mutex<BTreeMap<i64, Option<ChangeOrigin>>>,
 }
@@ -60,10 +62,11 @@ impl SessionLedger {
         trail: Arc<dyn Trail>,
         progress: watch::Sender<Progress>,
         gate: Gate,
+        redactor: Redactor,
         open: BTreeMap<i64, Option<ChangeOrigin>>,
         changes: Changes,
     ) -> Self {
-        Self { trail, progress, gate, open: Mutex::new(open), changes: Mutex::new(changes) }
+        Self { trail, progress, gate, redactor, open: Mutex::new(open), changes: Mutex::new(changes) }
     }
 
     /// The session's changes so far.
@@ -96,12 +99,13 @@ impl SessionLedger {
     }
 
     async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
-        let body = EntryBody::Change(entry.clone());
+        let masked = self.redactor.change_entry(&entry).value;
+        let body = EntryBody::Change(masked.clone());
         let recorded = tokio::time::timeout(patience, self.trail.record_within(body.clone(), patience)).await;
         let seq = recorded
             .map_err(|_| format!("audit unavailable: the store did not answer within {} s", patience.as_secs()))?
             .map_err(|error| format!("audit unavailable: {error}"))?;
-        self.state().take(seq, &entry);
+        self.state().take(seq, &masked);
         self.progress.send_modify(|progress| progress.saw(seq, Timestamp::now(), &body));
         Ok(seq)
     }
@@ -190,7 +194,8 @@ mod tests {
         let open = BTreeMap::from([(earlier, None)]);
         let gate = Gate { cancel: CancellationToken::new(), halt: watch::channel(None).1 };
         let progress = watch::Sender::new(Progress::default());
-        let ledger = SessionLedger::new(recorder, progress, gate, open, Changes::default());
+        let ledger =
+            SessionLedger::new(recorder, progress, gate, Redactor::of_tests(&new.id), open, Changes::default());
 
         let begun = ledger.begin(&change()).await.unwrap();
         assert_eq!(ledger.left_open(), [(earlier, None), (begun, None)]);

@@ -79,9 +79,16 @@ pub(super) async fn go_on(context: &Arc<Context>, record: &SessionRecord, fallba
 fn request(left: &Left, fallback: Option<&Work>) -> Result<SandboxRequest, String> {
     let frozen = left.given().settings.as_ref().map(|settings| &settings.sandbox);
     match (frozen.filter(|frozen| !frozen.is_null()), fallback) {
-        (Some(frozen), _) => serde_json::from_value(frozen.clone()).map_err(|error| {
-            format!("the session's first entry says in a way that is not known here which container it had: {error}")
-        }),
+        (Some(frozen), fallback) => {
+            let mut request: SandboxRequest = serde_json::from_value(frozen.clone()).map_err(|error| {
+                format!(
+                    "the session's first entry says in a way that is not known here which container it had: {error}"
+                )
+            })?;
+            // It may hold passwords, so it is not on record. Of a Subject that is gone there is none.
+            request.access.compose_file = fallback.and_then(|work| work.request.access.compose_file.clone());
+            Ok(request)
+        }
         (None, Some(work)) => Ok(work.request.clone()),
         (None, None) => Err("the session's first entry does not say which container it had, and its Incident or \
                              Subject cannot be worked on any more; raise spec.attempt to try again"

@@ -32,7 +32,7 @@ use crate::audit::recorder::Head;
 use crate::audit::{AuditError, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
 use crate::incident::validate::Accepted;
-use crate::sandbox::{SandboxPlan, SandboxRequest};
+use crate::sandbox::{Access, SandboxPlan, SandboxRequest};
 
 /// Over the session's wall time, after which the supervisor ends by itself.
 const WALL_GRACE: Duration = Duration::from_mins(5);
@@ -88,7 +88,7 @@ impl Work {
                 attempt: spec.attempt,
                 subject: spec.subject_ref.name.clone(),
                 model: accepted.model.clone(),
-                title: spec.title.clone(),
+                title: context.redaction.session(&id).text(&spec.title).value,
                 severity: spec.severity.as_str().into(),
                 started_at: now,
             },
@@ -117,7 +117,7 @@ impl Work {
                 budgets: accepted.budgets.clone(),
                 pricing: context.defaults.config.prices.of(&accepted.model),
                 docker: accepted.access.mode.into(),
-                sandbox: serde_json::to_value(&request).unwrap_or_default(),
+                sandbox: on_record(&request),
                 operator_version: env!("CARGO_PKG_VERSION").into(),
             },
             request,
@@ -130,9 +130,15 @@ impl Work {
         self.new.id.clone_from(session);
         self.request.session.clone_from(session);
         self.input.session.clone_from(session);
-        self.input.sandbox = serde_json::to_value(&self.request).unwrap_or_default();
+        self.input.sandbox = on_record(&self.request);
         self
     }
+}
+
+/// The request as the first entry keeps it: without the compose file, in which passwords stand.
+fn on_record(request: &SandboxRequest) -> serde_json::Value {
+    let access = Access { compose_file: None, ..request.access.clone() };
+    serde_json::to_value(SandboxRequest { access, ..request.clone() }).unwrap_or_default()
 }
 
 /// Runs a new session to its end. If the store has one for this Incident and attempt already, that
@@ -304,18 +310,20 @@ impl<'a> Bench<'a> {
         let recorder = Arc::new(Recorder::new(context.audit.clone(), record, CancellationToken::new()));
         let progress = watch::Sender::new(progress);
         let gate = Gate { cancel: seat.cancel.clone(), halt: context.halt.clone() };
-        let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), gate, open, changes));
+        let redactor = context.redaction.session(&record.new.id);
+        let ledger = Arc::new(SessionLedger::new(recorder.clone(), progress.clone(), gate, redactor, open, changes));
         let brake = SessionBrake::new(context.sandboxes.clone(), record.new.id.clone(), ledger.clone());
         Self { context, record, seat, recorder, ledger, brake, progress }
     }
 
     pub(super) fn deps(&self, request: SandboxRequest, plan: Option<SandboxPlan>) -> AgentDeps {
-        let context = self.context;
+        let (context, session) = (self.context, &self.record.new.id);
         AgentDeps {
+            redactor: context.redaction.session(session),
             recorder: self.recorder.clone(),
-            model: context.model.clone(),
+            model: context.spending.meter(context.model.clone(), session),
             summariser: context.summary_model.clone().map(|name| Summariser {
-                model: context.model.clone(),
+                model: context.spending.meter(context.model.clone(), session),
                 name,
                 store: context.audit.clone(),
             }),
@@ -354,7 +362,7 @@ impl<'a> Bench<'a> {
         ];
         let end = agent.await;
         drop((mirror, watched));
-        let end = End::of(&end, Timestamp::now());
+        let end = End::of(&end, Timestamp::now()).masked(&context.redaction.session(&record.new.id));
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
         let head = *self.recorder.head().borrow();
         seat.view.send_modify(|view| (view.progress, view.head) = (progress.clone(), head));
@@ -399,6 +407,7 @@ pub(super) async fn finish(context: &Arc<Context>, record: &SessionRecord, progr
     context.metrics.turns.inc_by(u64::try_from(progress.turns).unwrap_or(0));
     context.metrics.commands.inc_by(u64::try_from(progress.commands).unwrap_or(0));
     context.metrics.cost.inc_by(u64::try_from(progress.cost.0).unwrap_or(0));
+    context.metrics.redacted.inc_by(progress.redacted);
 }
 
 fn state_of(progress: &Progress) -> SessionState {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::agent::{Progress, SessionEnd};
 use crate::audit::SessionRecord;
 use crate::audit::recorder::Head;
+use crate::redact::Redactor;
 use crate::session::SessionId;
 
 /// A session as reconcile sees it.
@@ -66,6 +67,19 @@ impl End {
             summary,
             follow_up,
             at,
+        }
+    }
+
+    /// The same with secrets masked in what the agent says: it is shown in the status and in listings.
+    #[must_use]
+    pub fn masked(self, redactor: &Redactor) -> Self {
+        let mask = |text: String| redactor.text(&text).value;
+        Self {
+            message: mask(self.message),
+            root_cause: self.root_cause.map(mask),
+            summary: self.summary.map(mask),
+            follow_up: self.follow_up.map(mask),
+            ..self
         }
     }
 

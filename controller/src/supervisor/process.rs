@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::capture::Capture;
+use super::output::Outputs;
 use super::protocol::{Captured, Outcome};
 use super::spool::Spool;
 use super::{Config, kill, spawn};
@@ -56,6 +57,7 @@ impl Running {
 pub(super) async fn run(
     config: &Config,
     spool: &Spool,
+    outputs: &Arc<Outputs>,
     seq: i64,
     text: &str,
     limit: Duration,
@@ -70,6 +72,7 @@ pub(super) async fn run(
         seq,
         stream,
         spool: spool.clone(),
+        outputs: outputs.clone(),
         limit: config.spool_bytes,
         live: running.live.clone(),
         kept: Arc::new(Mutex::new(Some(Capture::new(config.head_bytes, config.tail_bytes)))),
@@ -84,6 +87,7 @@ pub(super) async fn run(
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     drain(&mut pumps, &stdout, &stderr).await;
     let outcome = Outcome { seq, end, duration_us, stdout: stdout.take(), stderr: stderr.take(), notes: Vec::new() };
+    outputs.finish(seq);
     pumps.detach_all();
     spawn::forget_script(config, seq);
     outcome
@@ -140,6 +144,7 @@ struct Sink {
     seq: i64,
     stream: OutputStream,
     spool: Spool,
+    outputs: Arc<Outputs>,
     limit: u64,
     live: broadcast::Sender<Chunk>,
     /// `None` once the command ended: what comes then is thrown away.
@@ -182,6 +187,7 @@ impl Sink {
                     (offset, text)
                 }
             };
+            self.outputs.append(self.seq, self.stream, bytes);
             if self.live.receiver_count() > 0 && budget.take(length as u64) {
                 let _ = self.live.send(Chunk { stream: self.stream, offset, data: bytes.into() });
             }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::output::Outputs;
 use super::process::{self, Running};
 use super::protocol::{CommandState, Known, Outcome};
 use super::spool::{Record, Spool};
@@ -51,6 +52,7 @@ pub(super) struct Registry {
     pub(super) config: Config,
     pub(super) shutdown: CancellationToken,
     spool: Spool,
+    outputs: Arc<Outputs>,
     tasks: TaskTracker,
     table: Mutex<Table>,
     /// The highest fencing token that was seen.
@@ -68,6 +70,8 @@ impl Registry {
     pub(super) fn open(config: Config) -> Result<Arc<Self>, SupervisorError> {
         let (spool, found) = Spool::open(&config.spool, config.spool_total_bytes)
             .map_err(|source| SupervisorError::Spool { path: config.spool.clone(), source })?;
+        let outputs = Outputs::open(&config.output, config.output_bytes, config.output_total_bytes)
+            .map_err(|source| SupervisorError::Output { path: config.output.clone(), source })?;
         let known = |finished| if finished { Entry::Finished(None) } else { Entry::Lost };
         let commands = found.into_iter().map(|(seq, finished)| (seq, known(finished))).collect();
         let table = Table { closed: false, commands, remembered: VecDeque::new(), remembered_bytes: 0 };
@@ -76,6 +80,7 @@ impl Registry {
             config,
             shutdown: CancellationToken::new(),
             spool,
+            outputs: Arc::new(outputs),
             tasks: TaskTracker::new(),
             table: Mutex::new(table),
             epoch,
@@ -150,7 +155,7 @@ impl Registry {
     async fn run(&self, seq: i64, command: &str, limit: Duration, running: &Running) -> Arc<Outcome> {
         // Without this row a supervisor that is started again could start the command again.
         let begun = self.spool.write(seq, Record::Started { seq }).await;
-        let mut outcome = process::run(&self.config, &self.spool, seq, command, limit, running).await;
+        let mut outcome = process::run(&self.config, &self.spool, &self.outputs, seq, command, limit, running).await;
         let record = Record::Finished { outcome: Box::new(outcome.clone()) };
         let kept = self.spool.write(seq, record).await;
         outcome.notes.extend([begun, kept].into_iter().filter_map(Result::err).map(|note| format!("spool: {note}")));

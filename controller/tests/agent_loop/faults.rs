@@ -152,14 +152,18 @@ async fn what_a_command_prints_is_bounded_for_the_model_and_kept_on_record() {
     let rig = Rig::with(|_| CommandResult {
         end: CommandEnd::TimedOut,
         duration: Duration::from_mins(2),
-        stdout: CapturedStream { head: vec![0xff; 1 << 20], tail: b"end\0".to_vec(), total: 1 << 30 },
+        stdout: CapturedStream { head: vec![0xff; 1 << 20], tail: b"rest of a line\nend\0".to_vec(), total: 1 << 30 },
         stderr: CapturedStream::default(),
     });
     let (end, _) = rig.play([shell("a", "yes"), conclude("b")]).await;
     assert_eq!(end.phase(), "Concluded");
     let shown = &rig.results()[0];
     assert!(shown.contains("killed by Operator after the limit of 120 s"));
-    assert!(shown.contains("bytes left out") && shown.ends_with("end\\0") && shown.len() < 60_000, "{}", shown.len());
+    assert!(
+        shown.contains("bytes left out") && shown.contains("\nend\\0\n</data-") && shown.len() < 60_000,
+        "{}",
+        shown.len()
+    );
     let kept = rig
         .bodies()
         .into_iter()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::agent::fence::Fence;
 use controller::agent::frozen::Frozen;
 use controller::agent::state::State;
 use controller::agent::step::{Step as Next, next};
@@ -182,7 +183,7 @@ fn the_wall_time_stands_still_in_a_halt() {
     let begin: Timestamp = "2026-01-28T20:54:48Z".parse().unwrap();
     let at = |second: i64| begin + second.seconds();
     let rig = Rig::new();
-    let first = Frozen::first_entry(&rig.input);
+    let first = Frozen::first_entry(&rig.input, &Fence::new("boundary"));
     let frozen = Frozen::read(&first).unwrap();
     let mut state = State::default();
     state.take(1, at(0), &EntryBody::Incident(first));

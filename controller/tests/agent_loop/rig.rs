@@ -11,9 +11,11 @@ use controller::agent::{
 };
 use controller::audit::entry::NoteEntry;
 use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder, SessionRecord};
+use controller::config::redaction::RedactionConfig;
 use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step, calls};
 use controller::model::{Model, Price, Pricing};
+use controller::redact::{InstallationSecret, Redactor, Rules};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
     Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
@@ -154,6 +156,7 @@ impl Rig {
                 name: "offline-summary".to_owned(),
                 store,
             }),
+            redactor: redactor(self),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
             orders: Orders { notes: self.notes.subscribe(), halt: self.halt.subscribe(), brake: self.brake.clone() },
@@ -196,6 +199,20 @@ impl Rig {
         let bodies = self.bodies();
         Transcript::rebuild((1..).zip(bodies.iter()))
     }
+}
+
+/// What masks the rig's secrets: the built-in rules.
+pub(crate) fn redactor(rig: &Rig) -> Redactor {
+    Rules::compile(&RedactionConfig::default(), &[])
+        .unwrap()
+        .with(InstallationSecret::new([3; 32]))
+        .session(&rig.session)
+}
+
+/// A second writer, behind the session's last entry.
+pub(crate) async fn recorder_of(rig: &Rig, store: Arc<dyn AuditStore>) -> Arc<Recorder> {
+    let record = rig.record_on(&*store).await;
+    Arc::new(Recorder::new(store, &record, CancellationToken::new()).with_patience(rig.patience))
 }
 
 fn input(session: &SessionId) -> SessionInput {

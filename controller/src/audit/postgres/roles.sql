@@ -45,5 +45,14 @@ BEGIN
         TO %I', v_controller);
     EXECUTE format('GRANT EXECUTE ON FUNCTION prune_sessions(timestamptz, bigint, bigint, bytea, bytea, bytea, text) TO %I',
                    v_pruner);
+
+    -- What models cost. The installation's secret is nobody's to read but the controller's.
+    EXECUTE format('GRANT SELECT ON spend_days, spend TO %I, %I', v_controller, v_reader);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION spend_today() TO %I, %I', v_controller, v_reader);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION
+            read_installation_secret(),
+            reserve_spend(text, text, bigint, bigint, bigint),
+            settle_spend(text, text, bigint, bigint)
+        TO %I', v_controller);
 END
 $$;

@@ -10,6 +10,7 @@ use super::text::{self, outcome, stored_len};
 use super::{Shown, clean, numbers};
 use crate::audit::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
 use crate::printable;
+use crate::redact::Redactor;
 
 /// Lines of an output that are shown unless all is wanted.
 const LINES: usize = 60;
@@ -54,7 +55,9 @@ pub fn session(shown: &Shown, full: bool, now: Timestamp) -> String {
 fn step(shown: &Shown, entry: &StoredEntry, full: bool) -> String {
     let since = numbers::between(shown.session.new.started_at, entry.at);
     let at = format!("#{} · +{since} · {}", entry.seq, numbers::time_of_day(entry.at));
-    let mut part = match entry.body() {
+    // The model's own words stand in the trail as they were, and are masked here.
+    let body = entry.body().map(|body| Redactor::for_readers().shown(&body).into_owned());
+    let mut part = match body {
         Some(EntryBody::Turn(turn)) if !full => {
             format!("\n*turn {} · {} · {}*\n", turn.turn, inline(&turn.model), numbers::duration_ms(turn.duration_ms))
         }

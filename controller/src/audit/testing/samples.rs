@@ -53,6 +53,7 @@ pub fn result_with(stdout: Bytes, stderr: Bytes) -> EntryBody {
         stderr: stream(stderr),
         content: "ok".into(),
         is_error: false,
+        redacted: 0,
     })
 }
 

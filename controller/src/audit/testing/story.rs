@@ -147,6 +147,7 @@ fn result(
         stderr,
         content: String::new(),
         is_error: false,
+        redacted: 0,
     })
 }
 

@@ -9,6 +9,7 @@ use bollard::models::{
 
 use super::{gateway, names};
 use crate::sandbox::{SandboxPlan, SandboxRequest};
+use crate::supervisor;
 
 /// What the supervisor, which is root, needs: to become the unprivileged user, to kill its processes, and to take all
 /// but `NET_RAW` away from them (`SETPCAP`, which it then gives up itself). `no-new-privileges` keeps any program from
@@ -36,6 +37,11 @@ pub(super) fn container(plan: &SandboxPlan, installation: &str, operator: &str, 
         gateway::DOCKER_HOST,
         "--compose-project",
         &request.project,
+        "--output-bytes",
+        &(output_size(request) / 4).to_string(),
+        // The file system itself needs some of it.
+        "--output-total-bytes",
+        &(output_size(request) / 8 * 7).to_string(),
     ]
     .map(str::to_owned)
     .to_vec();
@@ -138,7 +144,17 @@ fn tmpfs(request: &SandboxRequest) -> HashMap<String, String> {
             format!("rw,exec,nosuid,nodev,mode=0755,uid=1000,gid=1000,nr_inodes=16k,size={}", part(16)),
         ),
         ("/run".into(), format!("rw,noexec,nosuid,nodev,mode=0755,nr_inodes=1k,size={}", part(64))),
+        // What commands printed, for later ones to read; only root writes there.
+        (
+            supervisor::OUTPUT.into(),
+            format!("rw,noexec,nosuid,nodev,mode=0755,nr_inodes=4k,size={}", output_size(request)),
+        ),
     ])
+}
+
+/// Of the file system for what commands printed.
+fn output_size(request: &SandboxRequest) -> u64 {
+    (request.limits.memory_bytes / 32).max(1 << 20)
 }
 
 /// On disk, for outcomes do not belong into the memory that commands compete for.

@@ -13,6 +13,7 @@ use crate::audit::{
     StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
 use crate::printable;
+use crate::redact::Redactor;
 
 /// Lines that are shown of the start of an output, unless all is wanted.
 const FIRST: usize = 12;
@@ -44,7 +45,9 @@ impl Step {
 /// The entry's lines, or nothing for what only repeats others.
 pub(super) fn render(record: &SessionRecord, entry: &StoredEntry, options: Options) -> String {
     let style = options.style;
-    let Some(mut step) = entry.body().map_or_else(|| Some(unknown(entry, options)), |body| known(&body, options))
+    let Some(mut step) = entry
+        .body()
+        .map_or_else(|| Some(unknown(entry, options)), |body| known(&Redactor::for_readers().shown(&body), options))
     else {
         return String::new();
     };
