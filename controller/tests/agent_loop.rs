@@ -1,5 +1,6 @@
 //! The agent's loop against fakes of everything: what it records, runs, sends, and how it ends.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
+#![allow(clippy::large_futures)] // whole sessions, each awaited by one test
 
 #[path = "agent_loop/compact.rs"]
 mod compact;

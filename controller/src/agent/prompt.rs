@@ -295,7 +295,7 @@ mod tests {
             text: "Look at the disk.".to_owned(),
             at: None,
         }];
-        let text = first_message(&again);
+        let text = first_message(&again, &fence);
         assert!(text.contains("Earlier attempts") && text.contains("| Look at the disk.\n[end of note 1]"), "{text}");
     }
 }

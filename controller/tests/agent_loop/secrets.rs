@@ -119,7 +119,7 @@ async fn planted_secrets_appear_nowhere() {
         origin: None,
     };
     let begun = ledger.begin(&change).await.unwrap();
-    let head = Bytes::Text(format!("{}", &key()[..100]));
+    let head = Bytes::Text(key()[..100].to_owned());
     let result = ChangeResult {
         outcome: ChangeOutcome::Failed { status: 500, message: "no such user: redis://a:hunter2planted@h".into() },
         duration_ms: 1,
