@@ -1,5 +1,7 @@
 //! The fuzzer's kept inputs, through the same doors: what it found once stays found, and the doors stay alive.
 
+#![allow(clippy::unwrap_used)] // tests
+
 use std::fs;
 use std::path::Path;
 

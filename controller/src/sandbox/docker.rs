@@ -143,7 +143,7 @@ impl DockerProvider {
         let request = &plan.request;
         let body = body::container(plan, &self.installation, &self.operator, self.epoch);
         let labels = body.labels.clone().unwrap_or_default();
-        let id = self.make(body, name).await?;
+        let id = Box::pin(self.make(body, name)).await?;
         let running = async {
             for network in plan.networks.get(1..).unwrap_or_default() {
                 self.join(network, &id).await?;
@@ -153,10 +153,11 @@ impl DockerProvider {
         };
         // What sets the walls needs the container's network to run, not to be made.
         let (agent, helper, networks) =
-            tokio::join!(running, self.helper(&id, &labels), self.network_details(&request.project));
+            tokio::join!(running, Box::pin(self.helper(&id, &labels)), self.network_details(&request.project));
         let (agent, helper) = (agent?, helper?);
         let rules = walls::rules(&networks?, &agent, &request.egress);
-        let (walls, stream) = tokio::join!(self.set(helper, &rules), self.greet(id.clone(), &request.session));
+        let (walls, stream) =
+            tokio::join!(Box::pin(self.set(helper, &rules)), self.greet(id.clone(), &request.session));
         let stream = stream?;
         walls?;
         Ok(stream)
@@ -273,7 +274,7 @@ impl SandboxProvider for DockerProvider {
             None => (names::container(session, names::Role::Agent, self.epoch), None),
         };
         let made = async {
-            let Some(id) = found else { return self.begin(plan, &name).await };
+            let Some(id) = found else { return Box::pin(self.begin(plan, &name)).await };
             let (walls, stream) = tokio::join!(self.enclose(&id), self.greet(id.clone(), session));
             let stream = stream?;
             walls?;

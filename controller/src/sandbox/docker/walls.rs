@@ -40,11 +40,12 @@ impl DockerProvider {
         let found = self.inspect(agent).await?;
         let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
         let label = |name| labels.get(name).map(String::as_str).unwrap_or_default();
-        let (helper, networks) = tokio::join!(self.helper(agent, &labels), self.network_details(label(names::PROJECT)));
+        let (helper, networks) =
+            tokio::join!(Box::pin(self.helper(agent, &labels)), self.network_details(label(names::PROJECT)));
         let egress: Vec<IpNet> = label(names::EGRESS).split(',').filter_map(|net| net.parse().ok()).collect();
         // Both to their ends, and a helper that is not needed goes at once.
         match (helper, networks) {
-            (Ok(helper), Ok(networks)) => self.set(helper, &rules(&networks, &found, &egress)).await,
+            (Ok(helper), Ok(networks)) => Box::pin(self.set(helper, &rules(&networks, &found, &egress))).await,
             (Ok(helper), Err(error)) => {
                 self.remove_container(&helper.id).await?;
                 Err(error)
@@ -82,7 +83,7 @@ impl DockerProvider {
             }),
             ..ContainerCreateBody::default()
         };
-        let id = self.make(body, &name).await?;
+        let id = Box::pin(self.make(body, &name)).await?;
         let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true);
         let attach = self.engine.call(QUICK, |docker| {
             let id = &id;
