@@ -1,7 +1,6 @@
 //! The fuzzer's kept inputs, through the same doors: what it found once stays found, and the doors stay alive.
 
-// Helpers of tests: outside a #[test] the lints do not know that.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // tests
 
 use std::fs;
 use std::path::Path;

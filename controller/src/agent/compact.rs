@@ -264,7 +264,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_ends(sizes in proptest::collection::vec((0usize..100_000, any::<bool>()), 0..60), tokens in 0u64..500_000) {
-            let mut results: Vec<Shown> = sizes.iter().enumerate().map(|(at, (bytes, new))| Shown { is_new: *new, ..shown(at as i64 + 1, *bytes) }).collect();
+            let mut results: Vec<Shown> =
+                (1..).zip(&sizes).map(|(at, (bytes, new))| Shown { is_new: *new, ..shown(at, *bytes) }).collect();
             let chosen = plan(&results, tokens, 256, &WINDOW);
             prop_assert!(chosen.is_sorted() && (chosen.is_empty() || tokens > WINDOW.compact_above));
             for result in &mut results {

@@ -317,3 +317,54 @@ fn project() -> Project {
     let networks = ["shop_default", "default", "net"].map(|name| (name.to_owned(), ID.to_owned()));
     Project { name: PROJECT.to_owned(), networks: BTreeMap::from(networks), bound_volumes: BTreeSet::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a door's check falls over it.
+    fn falls(check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+        std::panic::catch_unwind(check).is_err()
+    }
+
+    fn body(host: &Value) -> Value {
+        let labels = json!({ "com.docker.compose.project": PROJECT, "com.docker.compose.service": "redis" });
+        let mut body = json!({ "Labels": labels, "HostConfig": { "NetworkMode": ID, "IpcMode": "private" } });
+        for (name, value) in host.as_object().unwrap() {
+            body["HostConfig"][name] = value.clone();
+        }
+        body
+    }
+
+    #[test]
+    fn the_checks_can_fail() {
+        let fine = json!({ "Binds": ["shop_data:/data", "shop_conf:/conf:ro"], "CapAdd": ["CAP_KILL"] });
+        no_more_powerful(&body(&fine), false);
+        harmless(&body(&fine));
+        for host in [
+            json!({ "Binds": ["/:/host"] }),
+            json!({ "Binds": ["shop_conf:/conf"] }),
+            json!({ "Mounts": [{ "Type": "bind", "Source": "/" }] }),
+            json!({ "CapAdd": ["SYS_ADMIN"] }),
+            json!({ "SecurityOpt": ["seccomp=unconfined"] }),
+            json!({ "NetworkMode": "host" }),
+            json!({ "IpcMode": "host" }),
+            json!({ "Sysctls": { "a": "b" } }),
+            json!({ "PortBindings": { "22/tcp": [{}] } }),
+        ] {
+            assert!(falls(|| no_more_powerful(&body(&host), false)), "{host}");
+        }
+        assert!(falls(|| no_more_powerful(&body(&fine), true)), "the restricted one has no NET_RAW");
+        assert!(falls(|| harmless(&body(&json!({ "Privileged": true })))));
+        assert!(falls(|| sentence(&Refusal::bad("a\u{1b}[2Jb"))));
+        assert!(falls(|| sentence(&Refusal::bad("a".repeat(2000)))));
+        let call = |path: &str| EngineCall { method: Method::GET, path_and_query: path.to_owned(), body: None };
+        for path in ["/v1.41/containers/../info", "/v1.41/containers/a%2fb/json", "/info", "/v1.41/a b"] {
+            assert!(falls(|| safe(&call(path))), "{path}");
+        }
+        let ask = Ask::Container(Reference(ID.to_owned()), ContainerAsk::Changes);
+        reads_the_same(&ask, &call(&format!("/v1.41/containers/{ID}/changes")));
+        assert!(falls(|| reads_the_same(&ask, &call(&format!("/v1.41/containers/{OTHER}/changes")))));
+        assert!(falls(|| reads_the_same(&ask, &call(&format!("/v1.41/containers/{ID}/json")))));
+    }
+}

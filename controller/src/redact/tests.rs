@@ -2,6 +2,8 @@
 //!
 //! Tokens stand here in two halves, so that this file holds none.
 
+#![allow(clippy::format_in_format_args, clippy::format_push_string)]
+
 mod corpus;
 
 use proptest::prelude::*;

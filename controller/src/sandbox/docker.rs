@@ -144,7 +144,7 @@ impl DockerProvider {
         let request = &plan.request;
         let body = body::container(plan, &self.installation, &self.operator, self.epoch);
         let labels = body.labels.clone().unwrap_or_default();
-        let id = self.make(body, name).await?;
+        let id = Box::pin(self.make(body, name)).await?;
         let running = async {
             for network in plan.networks.get(1..).unwrap_or_default() {
                 self.join(network, &id).await?;
@@ -154,10 +154,11 @@ impl DockerProvider {
         };
         // What sets the walls needs the container's network to run, not to be made.
         let (agent, helper, networks) =
-            tokio::join!(running, self.helper(&id, &labels), self.network_details(&request.project));
+            tokio::join!(running, Box::pin(self.helper(&id, &labels)), self.network_details(&request.project));
         let (agent, helper) = (agent?, helper?);
         let rules = walls::rules(&networks?, &agent, &request.egress);
-        let (walls, stream) = tokio::join!(self.set(helper, &rules), self.greet(id.clone(), &request.session));
+        let (walls, stream) =
+            tokio::join!(Box::pin(self.set(helper, &rules)), self.greet(id.clone(), &request.session));
         let stream = stream?;
         walls?;
         Ok(stream)

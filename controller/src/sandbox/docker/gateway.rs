@@ -33,7 +33,7 @@ impl DockerProvider {
             found.id
         } else {
             let name = names::container(session, names::Role::Gateway, self.epoch);
-            let id = self.make(self.gateway_body(plan)?, &name).await?;
+            let id = Box::pin(self.make(self.gateway_body(plan)?, &name)).await?;
             self.start(&id).await?;
             id
         };

@@ -84,7 +84,7 @@ impl DockerProvider {
             }),
             ..ContainerCreateBody::default()
         };
-        let id = self.make(body, &name).await?;
+        let id = Box::pin(self.make(body, &name)).await?;
         let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true);
         let attach = self.engine.call(QUICK, |docker| {
             let id = &id;
