@@ -225,7 +225,7 @@ async fn a_writer_that_could_not_see_a_takeover_is_refused() {
     let id = begin(&database.store()).await.new.id;
     let mut writer = connect(&database.url).await;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut writer).await.unwrap();
-    let append = sqlx::query("SELECT append_entry($1, 1, $2, 1)").bind(id.as_str()).bind(b"{}".as_slice());
+    let append = sqlx::query("SELECT append_entry($1, 1, $2, $2, $2, '', 1)").bind(id.as_str()).bind(b"{}".as_slice());
     let error = append.execute(&mut writer).await.unwrap_err().to_string();
     assert!(error.contains("READ COMMITTED"), "{error}");
 }

@@ -21,6 +21,7 @@ use controller::sandbox::{
     Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -98,12 +99,16 @@ impl Rig {
     }
 
     async fn record_on(&self, store: &dyn AuditStore) -> SessionRecord {
+        self.record_of(store, self.session.clone(), 1).await
+    }
+
+    async fn record_of(&self, store: &dyn AuditStore, id: SessionId, attempt: i64) -> SessionRecord {
         let new = NewSession {
-            id: self.session.clone(),
+            id,
             incident_uid: "u-1".to_owned(),
             incident_namespace: "default".to_owned(),
             incident_name: "checks-fail".to_owned(),
-            attempt: 1,
+            attempt,
             subject: "ratelimiter".to_owned(),
             model: "offline-test".to_owned(),
             title: "Every check fails".to_owned(),
@@ -209,9 +214,9 @@ pub(crate) fn redactor(rig: &Rig) -> Redactor {
         .session(&rig.session)
 }
 
-/// A second writer, behind the session's last entry.
-pub(crate) async fn recorder_of(rig: &Rig, store: Arc<dyn AuditStore>) -> Arc<Recorder> {
-    let record = rig.record_on(&*store).await;
+/// The writer of another session, because the rig's own may be sealed.
+pub(crate) async fn recorder_of_another(rig: &Rig, store: Arc<dyn AuditStore>) -> Arc<Recorder> {
+    let record = rig.record_of(&*store, SessionId::new(Timestamp::now()), 2).await;
     Arc::new(Recorder::new(store, &record, CancellationToken::new()).with_patience(rig.patience))
 }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{Rig, conclude, recorder_of, redactor, shell};
+use crate::rig::{Rig, conclude, recorder_of_another, redactor, shell};
 
 /// In two halves, so that this file holds none.
 fn token() -> String {
@@ -108,7 +108,8 @@ async fn planted_secrets_appear_nowhere() {
     // Changes come by their own way, beside the loop's.
     let (sender, seen) = watch::channel(progress.clone());
     let gate = Gate { cancel: CancellationToken::new(), halt: watch::channel(None).1 };
-    let recorder = recorder_of(&rig, store.clone()).await;
+    let recorder = recorder_of_another(&rig, store.clone()).await;
+    let another = recorder.session().clone();
     let ledger = SessionLedger::new(recorder, sender, gate, redactor(&rig), BTreeMap::default(), Changes::default());
     let change = Change {
         action: "container.exec".into(),
@@ -129,7 +130,8 @@ async fn planted_secrets_appear_nowhere() {
     ledger.complete(begun, &result).await.unwrap();
     drop(logging);
 
-    let rows = store.entries(&rig.session, 0, 10_000).await.unwrap();
+    let mut rows = store.entries(&rig.session, 0, 10_000).await.unwrap();
+    rows.extend(store.entries(&another, 0, 10).await.unwrap());
     let mut places = vec![
         ("the rows", rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect::<Vec<_>>().join("\n")),
         ("the database", database.dump().await),
