@@ -39,10 +39,9 @@ impl SessionLedger {
     }
 
     /// Puts on record that nobody knows what came of the changes that are still open.
-    pub async fn settle(&self) {
+    pub async fn settle(&self, reason: &str) {
         for (seq, _) in self.left_open() {
-            let unknown = ChangeResult::unknown("the controller ended before it heard what came of it");
-            if let Err(error) = self.complete(seq, &unknown).await {
+            if let Err(error) = self.complete(seq, &ChangeResult::unknown(reason)).await {
                 tracing::error!(entry = seq, error, "a change stays without its end on record");
             }
         }
@@ -50,6 +49,12 @@ impl SessionLedger {
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<i64, Option<ChangeOrigin>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to put the end of this change on record, unless somebody has it or it stands.
+    fn claim(&self, seq: i64) -> Option<Claim<'_>> {
+        let origin = self.open().remove(&seq)?;
+        Some(Claim { ledger: self, seq, origin, is_kept: false })
     }
 
     async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
@@ -63,6 +68,28 @@ impl SessionLedger {
     }
 }
 
+/// Gives a change back whose end did not come to be on record.
+struct Claim<'a> {
+    ledger: &'a SessionLedger,
+    seq: i64,
+    origin: Option<ChangeOrigin>,
+    is_kept: bool,
+}
+
+impl Claim<'_> {
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.ledger.open().insert(self.seq, self.origin);
+        }
+    }
+}
+
 #[async_trait]
 impl Ledger for SessionLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
@@ -72,13 +99,76 @@ impl Ledger for SessionLedger {
     }
 
     async fn complete(&self, begun: i64, result: &ChangeResult) -> Result<(), String> {
+        // Each has one end, whoever knows it first.
+        let Some(claim) = self.claim(begun) else { return Ok(()) };
         let completed = CompletedChange { change: begun, result: result.clone() };
         self.write(ChangeEntry::Completed(completed), COMPLETE).await?;
-        self.open().remove(&begun);
+        claim.keep();
         Ok(())
     }
 
     fn left_open(&self) -> Vec<(i64, Option<ChangeOrigin>)> {
         self.open().iter().map(|(seq, origin)| (*seq, *origin)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::audit::entry::{ChangeOutcome, ChangeTarget};
+    use crate::audit::fake::Fault;
+    use crate::audit::{AuditStore, EntryKind, FakeStore, NewSession, Recorder};
+    use crate::session::SessionId;
+
+    fn change() -> Change {
+        let target = ChangeTarget { kind: "container".into(), id: "1".into(), name: "a".into(), service: None };
+        let (action, summary, call) = ("container.start".into(), "docker start a".into(), serde_json::Value::Null);
+        Change { action, target, summary, argv: Vec::new(), call, origin: None }
+    }
+
+    #[tokio::test]
+    async fn each_change_has_one_end_also_one_that_an_earlier_controller_began() {
+        let (store, now) = (FakeStore::new(), Timestamp::UNIX_EPOCH);
+        let new = NewSession {
+            id: SessionId::new(now),
+            incident_uid: "uid".into(),
+            incident_namespace: "ns".into(),
+            incident_name: "i".into(),
+            attempt: 1,
+            subject: "s".into(),
+            model: "m".into(),
+            title: "t".into(),
+            severity: "error".into(),
+            started_at: now,
+        };
+        let record = store.begin_session(&new).await.unwrap();
+        let recorder = Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new());
+        let recorder = Arc::new(recorder);
+        let earlier = recorder.record(EntryBody::Change(ChangeEntry::Begun(change()))).await.unwrap();
+        let open = BTreeMap::from([(earlier, None)]);
+        let ledger = SessionLedger::new(recorder, watch::Sender::new(Progress::default()), open);
+
+        let begun = ledger.begin(&change()).await.unwrap();
+        assert_eq!(ledger.left_open(), [(earlier, None), (begun, None)]);
+        store.fail_kind(EntryKind::Change, Fault::Refused);
+        ledger.complete(begun, &ChangeResult::unknown("x")).await.unwrap_err();
+        store.heal();
+        let outcome = ChangeOutcome::Succeeded { status: 204 };
+        let done = ChangeResult { outcome, ..ChangeResult::unknown("") };
+        ledger.complete(begun, &done).await.unwrap();
+        ledger.settle("nobody knows").await;
+        ledger.settle("nobody knows").await;
+        let ends: Vec<_> = store
+            .bodies(&new.id)
+            .into_iter()
+            .filter_map(|body| match body {
+                EntryBody::Change(ChangeEntry::Completed(done)) => Some((done.change, done.result.outcome)),
+                _ => None,
+            })
+            .collect();
+        let unknown = ChangeOutcome::Unknown { reason: "nobody knows".into() };
+        assert_eq!(ends, [(begun, done.outcome), (earlier, unknown)]);
     }
 }

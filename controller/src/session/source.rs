@@ -39,7 +39,7 @@ impl SandboxSource for Source {
     }
 
     async fn settle(&self) {
-        self.ledger.settle().await;
+        self.ledger.settle("the session ended before it was heard of again").await;
     }
 }
 
@@ -48,6 +48,7 @@ impl Source {
         let sandboxes = &self.context.sandboxes;
         if wanted == Wanted::Fresh {
             sandboxes.remove(&self.request.session).await?;
+            self.ledger.settle("its gateway was removed with the agent's container, which was lost").await;
         }
         // The subject's networks may have changed since an earlier try.
         let plan = match self.plan.lock().await.take() {

@@ -290,11 +290,16 @@ impl Driver {
     }
 
     async fn end(mut self, reason: &str) {
+        // The handle was dropped without a close: the controller stops, or the container was given up. Who goes on
+        // with the session is told by the gateway, or says that nobody knows.
+        if self.closing.is_none() && self.orders.is_closed() {
+            return;
+        }
         self.settle(reason).await;
         if let Some(closing) = self.closing.take() {
             // Nobody may wait any more.
             let _ = closing.answer.send(());
-        } else if !self.orders.is_closed() {
+        } else {
             tracing::error!(
                 session = self.identity.session,
                 reason,
