@@ -285,7 +285,7 @@ async fn no_walls_no_sandbox() {
     let began = Instant::now();
     let error = provider.create(&plan, MemoryLedger::new()).await.err().unwrap();
     assert!(matches!(&error, SandboxError::Refused(reason) if reason.contains("nft cannot be run")), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_mins(1));
     assert_eq!(project.standing(), Vec::<String>::new());
     // And an image that is not there.
     let provider = project.provider().with_operator_image("localhost:1/no-such-image:1");
