@@ -1,5 +1,5 @@
 -- Halts of the whole installation, as the leading controller saw them. What halts is an object in the cluster, so
--- that it works without this database; here stays when that was, by whom and why.
+-- that it does not wait for this database; here stays when that was, by whom and why.
 
 CREATE TABLE halts (
     id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

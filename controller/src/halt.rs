@@ -1,7 +1,7 @@
 //! The halt of a whole installation: every running command ends, nothing begins, until somebody resumes it.
 //!
 //! It is a ConfigMap beside the controller, `INSTALLATION-halt`. So who may halt is for the cluster's own RBAC to say,
-//! the API server's audit log knows who did, it works while Postgres is away, and where there is no `operator` at hand
+//! the API server's audit log knows who did, no write to Postgres has to come first, and where there is no `operator` at hand
 //! `kubectl` can do it. [`watch`] is the controller's side, [`order`] that of the command line. Each halt that the
 //! leading controller sees is a row of the table `halts`.
 
