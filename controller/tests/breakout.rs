@@ -95,7 +95,7 @@ async fn nothing_gets_out_of_a_sandbox() {
     }
     let before = stage.state();
     let suite = format!("cat > breakout.json <<'END'\n{config}\nEND\npython3 breakout.py \"$(cat breakout.json)\"");
-    let result = run(&sandbox, seq + 1, &suite, minute * 3).await;
+    let result = run(&sandbox, seq + 1, &suite, minute * 8).await;
     let report = Report::read(&out(&result));
     println!("{}", report.summary);
 

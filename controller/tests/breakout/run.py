@@ -11,7 +11,7 @@
 
 import traceback
 
-WHOLE = CFG.get("whole", 85)
+WHOLE = 420  # a suite that hangs ends; a slow machine is no finding
 
 
 def start(item):
