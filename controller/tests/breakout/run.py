@@ -11,7 +11,7 @@
 
 import traceback
 
-WHOLE = 420  # a suite that hangs ends; a slow machine is no finding
+WHOLE = CFG.get("whole", 420)  # a suite that hangs ends; a slow machine is no finding
 
 
 def start(item):
