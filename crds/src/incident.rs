@@ -94,7 +94,7 @@ pub struct IncidentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 2, max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('8760h')").message("ttlAfterFinished is a duration between 0s and 8760h, such as 24h or 30m"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('8760h')").message("ttlAfterFinished is a duration between 0s and 8760h, such as 24h or 30m"))]
     pub ttl_after_finished: Option<Duration>,
 }
 

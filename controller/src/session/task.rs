@@ -346,12 +346,14 @@ impl<'a> Bench<'a> {
     /// Lets the agent work to its end, and finishes the session.
     pub(super) async fn end(self, agent: impl Future<Output = SessionEnd>) -> End {
         let Self { context, record, seat, progress, .. } = &self;
+        let over = CancellationToken::new();
         let mirror = tokio::spawn(mirror(
             (*context).clone(),
             (*record).clone(),
             progress.subscribe(),
             self.recorder.head(),
             seat.view.clone(),
+            over.clone(),
         ));
         // A task that is dropped (shutdown) must not leave its mirror behind.
         let mirror = AbortOnDropHandle::new(mirror);
@@ -361,7 +363,10 @@ impl<'a> Bench<'a> {
             AbortOnDropHandle::new(tokio::spawn(self.brake.clone().follow(context.halt.clone()))),
         ];
         let end = agent.await;
-        drop((mirror, watched));
+        drop(watched);
+        // Waited for, not dropped: a write of its that is under way would come to the row behind the end.
+        over.cancel();
+        let _ = mirror.await;
         let end = End::of(&end, Timestamp::now()).masked(&context.redaction.session(&record.new.id));
         let progress = Progress { waiting: None, command: None, ..progress.borrow().clone() };
         let head = *self.recorder.head().borrow();
@@ -430,12 +435,15 @@ async fn mirror(
     mut progress: watch::Receiver<Progress>,
     head: watch::Receiver<Head>,
     view: watch::Sender<SessionView>,
+    over: CancellationToken,
 ) {
     let mut pace = tokio::time::interval(ROW_PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stale = true;
     loop {
         tokio::select! {
+            biased;
+            () = over.cancelled() => return,
             changed = progress.changed() => {
                 if changed.is_err() {
                     return;
