@@ -14,19 +14,26 @@ mod pruning;
 mod tampering;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use controller::audit::proof::row::{Scope, records};
 use controller::audit::proof::verify::{Expected, Report, verify};
 use controller::audit::testing::TestDatabase;
 use controller::audit::testing::samples::{note, seal, session};
-use controller::audit::{AuditStore, PostgresStore, Recorder, SessionState};
+use controller::audit::{AuditStore, NewSession, PostgresStore, Recorder, SessionState};
 use controller::session::SessionId;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+/// Numbers the sessions: faults come in the order of their names, which would else begin in the same second and end
+/// at random.
+static TOLD: AtomicU32 = AtomicU32::new(0);
+
 /// A session with that many notes; sealed and ended, or running.
 async fn tell(store: &PostgresStore, name: &str, notes: usize, sealed: bool) -> SessionId {
-    let record = store.begin_session(&session(name, 1)).await.unwrap();
+    let id = format!("2026-01-28T20-54-48-{:08x}", TOLD.fetch_add(1, Ordering::Relaxed));
+    let new = NewSession { id: id.into(), ..session(name, 1) };
+    let record = store.begin_session(&new).await.unwrap();
     let recorder = Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new());
     for n in 1..=notes {
         recorder.record(note(&format!("{name} {n} NUL \0 \\u0000 1e3"))).await.unwrap();

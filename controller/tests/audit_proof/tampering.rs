@@ -75,8 +75,7 @@ impl Trail {
         let report = check(&self.database, Scope::All, expected).await;
         let found = faults(&report);
         assert_eq!(found.len(), words.len(), "{found:#?}");
-        // Sessions come in the order of their names, which begin in the same second and end at random.
-        assert!(words.iter().all(|words| found.iter().any(|found| found.contains(words))), "{found:#?}");
+        assert!(found.iter().zip(words).all(|(found, words)| found.contains(words)), "{found:#?}");
     }
 }
 
