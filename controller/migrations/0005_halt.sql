@@ -4,7 +4,7 @@
 CREATE TABLE halts (
     id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     halted  boolean     NOT NULL,
-    by      text,
+    "by"    text,
     reason  text,
     since   timestamptz,
     seen_at timestamptz NOT NULL DEFAULT now(),
@@ -23,19 +23,18 @@ CREATE TRIGGER halts_stay BEFORE TRUNCATE ON halts
 CREATE FUNCTION record_halt(p_halted boolean, p_by text, p_reason text, p_since timestamptz, p_epoch bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    v_last halts%ROWTYPE;
 BEGIN
     PERFORM fence(p_epoch);
-    SELECT * INTO v_last FROM halts ORDER BY id DESC LIMIT 1;
-    IF NOT FOUND AND NOT p_halted THEN
+    IF NOT p_halted AND NOT EXISTS (SELECT 1 FROM halts) THEN
         RETURN;
     END IF;
-    IF FOUND AND v_last.halted = p_halted AND (NOT p_halted OR (v_last.by, v_last.reason, v_last.since)
-            IS NOT DISTINCT FROM (p_by, p_reason, p_since)) THEN
+    PERFORM 1 FROM (SELECT h.halted, h."by", h.reason, h.since FROM halts h ORDER BY h.id DESC LIMIT 1) AS newest
+        WHERE newest.halted = p_halted AND (NOT p_halted OR (newest."by" IS NOT DISTINCT FROM p_by
+            AND newest.reason IS NOT DISTINCT FROM p_reason AND newest.since IS NOT DISTINCT FROM p_since));
+    IF FOUND THEN
         RETURN;
     END IF;
-    INSERT INTO halts (halted, by, reason, since, epoch) VALUES (p_halted, p_by, p_reason, p_since, p_epoch);
+    INSERT INTO halts (halted, "by", reason, since, epoch) VALUES (p_halted, p_by, p_reason, p_since, p_epoch);
 END
 $$;
 

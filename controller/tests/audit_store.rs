@@ -11,6 +11,7 @@ use controller::audit::testing::{self, TestDatabase};
 use controller::audit::{
     AuditError, AuditReader, AuditStore, Bytes, EntryBody, PostgresStore, SessionFilter, SessionState,
 };
+use controller::halt::Halt;
 use controller::money::NanoDollars;
 use controller::session::SessionId;
 use jiff::Timestamp;
@@ -310,4 +311,35 @@ async fn a_database_that_is_not_there_is_waited_for_and_named() {
     assert!(!error.contains("s3cret") && !said.concat().contains("s3cret"));
     let wrong = PostgresStore::connect("postgres://u:s3cret@[::1/db").unwrap_err().to_string();
     assert!(!wrong.contains("s3cret"), "{wrong}");
+}
+
+#[tokio::test]
+async fn halts_are_kept_once_each() {
+    let database = testing::database().await;
+    let store = database.store();
+    let halt = |reason: &str| Halt {
+        by: Some("jane".into()),
+        reason: Some(reason.into()),
+        since: Some("2026-01-28T20:54:48Z".parse().unwrap()),
+    };
+    store.record_halt(None).await.unwrap();
+    for halt in
+        [Some(halt("one")), Some(halt("one")), Some(halt("two")), None, None, Some(Halt { by: None, ..halt("two") })]
+    {
+        store.record_halt(halt.as_ref()).await.unwrap();
+    }
+    let mut reader = connect(&database.url).await;
+    let rows: Vec<(bool, Option<String>, Option<String>)> =
+        sqlx::query_as("SELECT halted, \"by\", reason FROM halts ORDER BY id").fetch_all(&mut reader).await.unwrap();
+    let row =
+        |halted, by: Option<&str>, reason: Option<&str>| (halted, by.map(str::to_owned), reason.map(str::to_owned));
+    assert_eq!(
+        rows,
+        [
+            row(true, Some("jane"), Some("one")),
+            row(true, Some("jane"), Some("two")),
+            row(false, None, None),
+            row(true, None, Some("two")),
+        ]
+    );
 }

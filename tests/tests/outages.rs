@@ -38,6 +38,7 @@ async fn nothing_runs_without_the_database_and_a_killed_controller_leaves_nothin
     let session = start_busy(&namespace, "goes-on").await;
     let before = lease().expect("somebody leads").epoch;
     kubectl(&["delete", "pod", "--force", "--grace-period=0", "--selector", "app.kubernetes.io/component=controller"]);
+    wait_until("a controller is ready", LATER, || async { ready() > 0 }).await;
     wait_until("the session goes on", LATER, || async {
         operator(&["audit", "show", &session]).contains("goes on behind")
     })
