@@ -77,7 +77,9 @@ pub async fn reconcile(incident: Arc<Incident>, context: Arc<Context>) -> Result
     let namespace = incident.namespace().unwrap_or_default();
     let api: Api<Incident> = Api::namespaced(context.client.clone(), &namespace);
     let held = incident.finalizers().iter().any(|name| name == names::FINALIZER);
-    if held && incident.meta().deletion_timestamp.is_none() {
+    let goes = incident.meta().deletion_timestamp.is_some();
+    // One that ended and has none, for it was restored from a backup, has nothing that a finalizer would guard.
+    if !goes && (held || plan::is_finished(&incident)) {
         // The everyday case, without the indirection of the finalizer's helper.
         return apply::apply(&incident, &context).await;
     }

@@ -113,10 +113,16 @@ impl Controller {
         }
     }
 
+    /// All that it said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of its log.
     #[must_use]
     pub fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let short = |line: &&str| line.chars().take(300).collect::<String>();
         lines[lines.len().saturating_sub(30)..].iter().map(short).collect::<Vec<_>>().join("\n")

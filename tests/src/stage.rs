@@ -67,6 +67,14 @@ impl Stage {
     /// # Panics
     /// When something that it needs is not there; the sentence says what.
     pub async fn set(what: &str, subjects: usize) -> Self {
+        Self::set_with(what, subjects, |_| Vec::new()).await
+    }
+
+    /// The same, with further scripts for the model, by their names, made for the first subject's container.
+    ///
+    /// # Panics
+    /// When something that it needs is not there; the sentence says what.
+    pub async fn set_with(what: &str, subjects: usize, more: impl Fn(&str) -> Vec<(String, String)>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let name = format!("{what}{:08x}", rand::random::<u32>());
         let directory = tempfile::Builder::new().prefix(&name).tempdir().expect("a directory for temporary files");
@@ -89,6 +97,9 @@ impl Stage {
             let model = if index == 0 { "counter".to_owned() } else { format!("counter-{index}") };
             scripts = scripts.with(&model, &script(&counter.container())).expect("the script");
             counters.push(counter);
+        }
+        for (model, script) in more(&counters[0].container()) {
+            scripts = scripts.with(&model, &script).expect("the script");
         }
         let model = Server::start(scripts, Options::default()).await.expect("the offline model");
 

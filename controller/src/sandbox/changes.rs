@@ -2,8 +2,8 @@
 //! goes back.
 //!
 //! One task owns the stream. When it breaks, the gateway holds its changes, the stream is opened again, and
-//! what was not answered is said again. The task ends when the gateway is gone for good; what was begun and
-//! not heard of is then on record as unknown.
+//! what was not answered is said again. A gateway that is gone is made anew, a few times; what was begun and not heard
+//! of is then on record as unknown, as it is when the task ends because it is gone for good.
 
 use std::sync::Arc;
 use std::time::Duration;

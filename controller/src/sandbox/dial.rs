@@ -16,6 +16,12 @@ pub trait Dial: Send + Sync + 'static {
 
     /// What has become of the container. Bounded in time.
     async fn look(&self) -> Condition;
+
+    /// Makes another one in the place of a container that is gone, where that can be done without anybody noticing.
+    /// Bounded in time.
+    async fn renew(&self) -> Result<(), String> {
+        Err("it is not made anew".to_owned())
+    }
 }
 
 /// What has become of a container.

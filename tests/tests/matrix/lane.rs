@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use crds::Incident;
 use operator_tests::checks::Tally;
-use operator_tests::counter::docker;
+use operator_tests::counter::{docker, try_docker};
 use operator_tests::gate::Hold;
 use operator_tests::process::Controller;
 use operator_tests::stage::{LONG, Stage};
 use operator_tests::{condition, wait_until};
 use serde_json::json;
+use tokio::process::Command;
 
 use super::rows::{self, Fault, Place, Row};
 
@@ -148,6 +149,9 @@ impl Lane {
             }
             Fault::DatabaseAway => self.away(&self.stage.to_database, at, 4).await,
             Fault::EngineAway => self.away(&self.stage.to_engine, at, 4).await,
+            Fault::EngineRestart => {
+                restart_engine().await?;
+            }
             Fault::ModelAway => self.away(&self.stage.to_model, at, 1).await,
             Fault::ClusterAway => {
                 let begun = Instant::now();
@@ -158,7 +162,15 @@ impl Lane {
                 self.stage.to_cluster.open();
             }
             Fault::AgentRemoved => self.remove(name, "agent").await,
-            Fault::GatewayRemoved => self.remove(name, "gateway").await,
+            Fault::GatewayRemoved => {
+                self.remove(name, "gateway").await;
+                // The agent needs it again only once another one stands.
+                let filters = self.filters(name, "gateway").await;
+                wait_until("another gateway stands", LONG, || async {
+                    !docker(&["ps", "-q", "--filter", &filters[0], "--filter", &filters[1]]).await.is_empty()
+                })
+                .await;
+            }
         }
         self.go_on(at).await;
         Ok(())
@@ -236,13 +248,18 @@ impl Lane {
 
     /// Removes one of the session's containers from under it.
     async fn remove(&self, name: &str, role: &str) {
-        let trails = self.stage.trails(name).await;
-        let session = trails.last().map(|trail| trail.session.clone()).unwrap_or_default();
-        let filters = [format!("label=operator.dev/session={session}"), format!("label=operator.dev/role={role}")];
+        let filters = self.filters(name, role).await;
         let ids = docker(&["ps", "-aq", "--filter", &filters[0], "--filter", &filters[1]]).await;
         for id in ids.lines() {
             docker(&["rm", "-f", id]).await;
         }
+    }
+
+    /// Finds the session's container of a role.
+    async fn filters(&self, name: &str, role: &str) -> [String; 2] {
+        let trails = self.stage.trails(name).await;
+        let session = trails.last().map(|trail| trail.session.clone()).unwrap_or_default();
+        [format!("label=operator.dev/session={session}"), format!("label=operator.dev/role={role}")]
     }
 
     async fn finished(&self, name: &str) -> Result<Incident, String> {
@@ -288,6 +305,23 @@ impl Lane {
         self.close().await;
         wrong
     }
+}
+
+/// Ends the engine's process and starts it again. What ran before is started again by who looks after it: that is this
+/// test for all but the sessions' containers.
+async fn restart_engine() -> Result<(), String> {
+    let running = docker(&["ps", "-q"]).await;
+    let of_sessions = docker(&["ps", "-q", "--filter", "label=operator.dev/session"]).await;
+    let restarted = Command::new(operator_tests::root().join("scripts/docker-engine")).arg("restart").output().await;
+    let restarted = restarted.map_err(|error| error.to_string())?;
+    if !restarted.status.success() {
+        return Err(format!("the engine was not restarted: {}", String::from_utf8_lossy(&restarted.stderr)));
+    }
+    for container in running.lines().filter(|id| !of_sessions.lines().any(|session| session == *id)) {
+        // One that the engine clears away by itself is gone.
+        let _ = try_docker(&["start", container]).await;
+    }
+    Ok(())
 }
 
 /// Where an Incident stands, in a line.

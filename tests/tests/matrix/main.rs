@@ -28,16 +28,21 @@ async fn nothing_is_lost_and_nothing_happens_twice() {
     let wanted = |row: &rows::Row| only.split(',').any(|text| row.name().contains(text));
     let all: VecDeque<_> = rows::all().into_iter().filter(wanted).collect();
     assert!(!all.is_empty(), "no row has {only:?} in its name");
-    let lanes = std::env::var("MATRIX_LANES").ok().and_then(|text| text.parse().ok()).unwrap_or(LANES).min(all.len());
+    let lanes = std::env::var("MATRIX_LANES").ok().and_then(|text| text.parse().ok()).unwrap_or(LANES);
     let begun = Instant::now();
-    let (left, played) = (Arc::new(Mutex::new(all)), Arc::new(Mutex::new(Table::default())));
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..lanes {
-        let (left, played) = (left.clone(), played.clone());
-        running.spawn(async move { work(&left, &played).await });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap();
+    let played = Arc::new(Mutex::new(Table::default()));
+    let (alone, together): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(rows::Row::is_played_alone);
+    for (rows, lanes) in [(together, lanes), (alone, 1)] {
+        let lanes = lanes.min(rows.len());
+        let left = Arc::new(Mutex::new(rows));
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..lanes {
+            let (left, played) = (left.clone(), played.clone());
+            running.spawn(async move { work(&left, &played).await });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.unwrap();
+        }
     }
     let table = std::mem::take(&mut *played.lock().unwrap());
     let (text, failed) = (table.markdown(), table.failed());

@@ -39,6 +39,9 @@ pub(crate) enum Fault {
     DatabaseAway,
     /// The same for the engine.
     EngineAway,
+    /// The engine itself is ended and started again, and with it every container ends; the subject is started again by
+    /// whoever looks after it. Played alone.
+    EngineRestart,
     /// The same for the API server, for half a minute.
     ClusterAway,
     /// The same for the model.
@@ -63,6 +66,7 @@ impl Fault {
             Self::DatabaseRestart => "Postgres stopped and started",
             Self::DatabaseAway => "Postgres unreachable",
             Self::EngineAway => "Docker engine unreachable",
+            Self::EngineRestart => "Docker engine stopped and started",
             Self::ClusterAway => "API server unreachable for 30 s",
             Self::ModelAway => "model's endpoint cut",
             Self::AgentRemoved => "agent's container removed",
@@ -89,9 +93,26 @@ impl Row {
 
     /// Why it cannot be played on this machine.
     pub(crate) fn cannot(&self) -> Option<&'static str> {
-        let missing = self.fault == Fault::KillAndClock && faketime().is_none();
-        missing.then_some("libfaketime, which moves the clock of one process, is not installed")
+        match self.fault {
+            Fault::KillAndClock if faketime().is_none() => {
+                Some("libfaketime, which moves the clock of one process, is not installed")
+            }
+            Fault::EngineRestart if !engine_is_ours() => {
+                Some("the Docker engine was not started by scripts/docker-engine: it is not ours to restart")
+            }
+            _ => None,
+        }
     }
+
+    /// Whether it disturbs whoever else uses the engine.
+    pub(crate) fn is_played_alone(&self) -> bool {
+        self.fault == Fault::EngineRestart
+    }
+}
+
+fn engine_is_ours() -> bool {
+    let status = std::process::Command::new(operator_tests::root().join("scripts/docker-engine")).arg("status").output();
+    status.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("started by these scripts"))
 }
 
 /// The library that moves a process's clock, where Debian has it.
@@ -199,6 +220,13 @@ pub(crate) fn all() -> Vec<Row> {
     }
     rows.push(row(output.0, output.1, Fault::EngineAway));
     rows.push(row(begun.0, begun.1, Fault::EngineAway));
+    for (place, at) in [
+        begun,
+        ("`conclusion`, before commit", Store(Side::Before, COMMITTED[9].2)),
+        ("containers about to be removed", Engine(Out, &["DELETE /"])),
+    ] {
+        rows.push(row(place, at, Fault::EngineRestart));
+    }
     rows.push(row(answer.0, answer.1, Fault::ModelAway));
     rows.push(row(answer.0, answer.1, Fault::DatabaseRestart));
     // The longest first: they do not come last in their lane.
@@ -220,9 +248,7 @@ fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
             _,
         ) => vec![("c1", "not_started")],
         // What ran in a container that is gone cannot be had.
-        (_, Fault::AgentRemoved | Fault::KillAndRemove) => vec![("c2", "unknown")],
-        // A gateway that is gone stays gone: the agent's Docker CLI says so, and the rest of the session has none.
-        (_, Fault::GatewayRemoved) => vec![("c4", "refused")],
+        (_, Fault::AgentRemoved | Fault::KillAndRemove | Fault::EngineRestart) => vec![("c2", "unknown")],
         _ => Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Error;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::audit::AuditError;
 use crate::session::SessionId;
@@ -59,12 +60,19 @@ pub(super) fn classify(error: &Error, doing: Doing<'_>) -> AuditError {
         (OTHER_KEY, _) => AuditError::Unavailable { reason: format!("the signing key was changed: {message} counts") },
         (FENCED, _) => AuditError::Fenced(message.to_owned()),
         (NOT_FOUND, _) => AuditError::NotFound(message.to_owned()),
-        ("42P01" | "42883" | "42703" | "3F000", _) => AuditError::Schema(format!(
+        ("42P01" | "42883" | "42703" | "3F000", _) if !is_inside_function(error) => AuditError::Schema(format!(
             "the audit store has no schema that this version knows ({message}): run `operator migrate`"
         )),
         (code, _) if passes(code) => AuditError::Unavailable { reason: format!("{message} ({code})") },
         (code, _) => AuditError::Refused(format!("{message} ({code})")),
     }
+}
+
+/// Whether a function of the store raised it. What such a function does not find says nothing of the schema that this
+/// version calls: the call arrived, and one of them being wrong is no reason to stop leading.
+fn is_inside_function(error: &Error) -> bool {
+    let postgres = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    postgres.and_then(PgDatabaseError::r#where).is_some()
 }
 
 /// The SQLSTATE with which a call was refused.

@@ -19,6 +19,11 @@ use crate::sandbox::stream::{Identity, Patience};
 /// Between two tries to open the stream, at most.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
+/// How often a gateway that is gone is made anew in one session.
+const MOST_RENEWALS: u32 = 3;
+/// How long making it anew is tried each time.
+const RENEWAL: Duration = Duration::from_mins(1);
+
 /// Why nobody knows what came of a change that an earlier life of the gateway made.
 const STARTED_AGAIN: &str = "the gateway ended in the middle of it and was started again";
 
@@ -54,6 +59,7 @@ pub(super) struct Driver {
     book: Book,
     writes: JoinSet<Written>,
     boot: Option<u64>,
+    renewals: u32,
     closing: Option<Closing>,
 }
 
@@ -86,6 +92,7 @@ impl Driver {
             book: Book::default(),
             writes: JoinSet::new(),
             boot: None,
+            renewals: 0,
             closing: None,
         };
         let until = Instant::now() + driver.patience.hello;
@@ -104,7 +111,10 @@ impl Driver {
                     let until = self.closing.as_ref().map(|closing| closing.until);
                     match self.open(until, reason).await {
                         Ok(new) => link = new,
-                        Err(reason) => break reason,
+                        Err(reason) => match self.renew(&reason).await {
+                            Ok(new) => link = new,
+                            Err(reason) => break reason,
+                        },
                     }
                 }
             }
@@ -135,6 +145,31 @@ impl Driver {
             }
             if until.is_some_and(|until| Instant::now() >= until) || self.orders.is_closed() {
                 return Err(reason);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF);
+        }
+    }
+
+    /// Has another gateway made in the place of one that is gone, while the session wants one.
+    async fn renew(&mut self, gone: &str) -> Result<Link<Gateway>, String> {
+        if self.closing.is_some() || self.orders.is_closed() || self.renewals >= MOST_RENEWALS {
+            return Err(gone.to_owned());
+        }
+        self.renewals += 1;
+        tracing::warn!(session = self.identity.session, gone, "the gateway is gone: another one is made");
+        self.settle(&format!("the gateway was gone in the middle of it ({gone}), and another one was made")).await;
+        let (until, mut pause) = (Instant::now() + RENEWAL, Duration::from_millis(100));
+        loop {
+            let reason = match self.dial.renew().await {
+                Ok(()) => match self.open(Some(Instant::now() + self.patience.hello), gone.to_owned()).await {
+                    Ok(link) => return Ok(link),
+                    Err(reason) => reason,
+                },
+                Err(reason) => reason,
+            };
+            if Instant::now() >= until || self.orders.is_closed() {
+                return Err(format!("{gone}; it could not be made anew: {reason}"));
             }
             sleep(pause).await;
             pause = (pause * 2).min(BACK_OFF);

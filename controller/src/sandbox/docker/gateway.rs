@@ -1,8 +1,9 @@
 //! The session's gateway: a container of our own image with the engine's socket and nothing else.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use bollard::models::{
     ContainerCreateBody, HostConfig, Mount, MountBindOptions, MountType, MountVolumeOptions, RestartPolicy,
     RestartPolicyNameEnum,
@@ -12,6 +13,7 @@ use super::exec::ExecDial;
 use super::{DockerProvider, body, names};
 use crate::gateway::policy::Policy;
 use crate::sandbox::changes::Changes;
+use crate::sandbox::dial::{Condition, Dial, Pipe};
 use crate::sandbox::stream::Identity;
 use crate::sandbox::{Ledger, SandboxError, SandboxPlan, SandboxRequest};
 
@@ -28,22 +30,28 @@ const PIDS: i64 = 64;
 impl DockerProvider {
     /// Makes the session's gateway, or finds the one that stands, and opens the stream to it.
     pub(super) async fn gateway(&self, plan: &SandboxPlan, ledger: Arc<dyn Ledger>) -> Result<Changes, SandboxError> {
-        let session = &plan.request.session;
-        let id = if let Some(found) = self.standing(session, names::Role::Gateway).await? {
-            found.id
-        } else {
-            let name = names::container(session, names::Role::Gateway, self.epoch);
-            let id = Box::pin(self.make(self.gateway_body(plan)?, &name)).await?;
-            self.start(&id).await?;
-            id
-        };
-        let dial = ExecDial {
-            engine: self.engine.clone(),
-            container: id,
-            command: [self.operator.as_str(), "gateway", "--attach"].map(str::to_owned).into(),
-        };
-        let identity = Identity { session: session.to_string(), epoch: self.epoch };
+        let container = Mutex::new(self.stand_gateway(plan).await?);
+        let dial = GatewayDial { provider: self.clone(), plan: plan.clone(), container };
+        let identity = Identity { session: plan.request.session.to_string(), epoch: self.epoch };
         Changes::connect(Arc::new(dial), identity, self.patience.clone(), ledger).await
+    }
+
+    /// The id of the session's gateway that runs, or of a new one.
+    async fn stand_gateway(&self, plan: &SandboxPlan) -> Result<String, SandboxError> {
+        let session = &plan.request.session;
+        if let Some(found) = self.standing(session, names::Role::Gateway).await? {
+            return Ok(found.id);
+        }
+        let name = names::container(session, names::Role::Gateway, self.epoch);
+        let id = match Box::pin(self.make(self.gateway_body(plan)?, &name)).await {
+            Ok(id) => id,
+            // A call that was given up made it meanwhile: it is as good as ours.
+            Err(error) => {
+                return self.standing(session, names::Role::Gateway).await?.map(|found| found.id).ok_or(error);
+            }
+        };
+        self.start(&id).await?;
+        Ok(id)
     }
 
     fn gateway_body(&self, plan: &SandboxPlan) -> Result<ContainerCreateBody, SandboxError> {
@@ -105,6 +113,39 @@ impl DockerProvider {
             }),
             ..body::shut_in(MEMORY, PIDS)
         }
+    }
+}
+
+/// The way to a session's gateway, in whichever container it is.
+struct GatewayDial {
+    provider: DockerProvider,
+    plan: SandboxPlan,
+    container: Mutex<String>,
+}
+
+impl GatewayDial {
+    fn container(&self) -> String {
+        self.container.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Dial for GatewayDial {
+    async fn dial(&self) -> Result<Pipe, String> {
+        let command = [self.provider.operator.as_str(), "gateway", "--attach"].map(str::to_owned).into();
+        let dial = ExecDial { engine: self.provider.engine.clone(), container: self.container(), command };
+        dial.dial().await
+    }
+
+    async fn look(&self) -> Condition {
+        self.provider.engine.look(&self.container()).await
+    }
+
+    /// Its socket stands in a volume of the session's, so the agent's CLI finds the new one where the old one was.
+    async fn renew(&self) -> Result<(), String> {
+        let id = self.provider.stand_gateway(&self.plan).await.map_err(|error| error.to_string())?;
+        *self.container.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        Ok(())
     }
 }
 
