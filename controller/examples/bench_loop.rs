@@ -13,14 +13,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::NetworkCreateRequest;
-use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief,
-    Summariser, Wanted,
-};
+use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Summariser, Wanted};
 use controller::audit::testing::TestServer;
-use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
+use controller::audit::{AuditStore as _, PostgresStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
-use controller::model::{Anthropic, Model, ModelError, ModelMessage, ModelRequest, OnEvent, Price, Pricing};
+use controller::model::{Anthropic, Model, ModelError, ModelMessage, ModelRequest, OnEvent};
 use controller::redact::Redactor;
 use controller::sandbox::docker::{DockerProvider, names};
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
@@ -32,6 +29,9 @@ use offline_model::{Options, ScriptSet, Server};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+#[path = "support/session.rs"]
+mod session;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -158,7 +158,7 @@ impl Rig {
         let model = Arc::new(TimedModel { inner: small.clone(), spent: spent.clone() });
 
         let id = SessionId::new(jiff::Timestamp::now());
-        let record = self.store.begin_session(&new_session(&id)).await?;
+        let record = self.store.begin_session(&session::new_session(&id, "bench")).await?;
         let store = Arc::new(self.store.clone());
         let request = SandboxRequest {
             session: id.clone(),
@@ -185,7 +185,7 @@ impl Rig {
             orders: controller::agent::orders::none(),
         };
         let begun = Instant::now();
-        let end = agent::run(deps, input(&id), CancellationToken::new()).await;
+        let end = agent::run(deps, session::input(&id, "bench", Budgets::default()), CancellationToken::new()).await;
         let wall = begun.elapsed();
         let summaries = server.requests().iter().filter(|request| request.body["model"] == SMALL).count();
         self.provider.remove(&id).await?;
@@ -293,52 +293,6 @@ impl Sandbox for TimedSandbox {
 
     async fn kill(&self, seq: i64) -> Result<(), SandboxError> {
         self.inner.kill(seq).await
-    }
-}
-
-fn new_session(id: &SessionId) -> NewSession {
-    NewSession {
-        id: id.clone(),
-        incident_uid: format!("bench-{id}"),
-        incident_namespace: "bench".into(),
-        incident_name: "bench".into(),
-        attempt: 1,
-        subject: "bench".into(),
-        model: "offline-bench".into(),
-        title: "A measurement".into(),
-        severity: "info".into(),
-        started_at: jiff::Timestamp::now(),
-    }
-}
-
-fn input(id: &SessionId) -> SessionInput {
-    SessionInput {
-        session: id.clone(),
-        incident: IncidentBrief {
-            namespace: "bench".into(),
-            name: "bench".into(),
-            uid: format!("bench-{id}"),
-            title: "A measurement".into(),
-            description: None,
-            severity: "info".into(),
-            evidence: Value::Null,
-            attempt: 1,
-            notes: Vec::new(),
-        },
-        earlier: None,
-        subject: SubjectBrief {
-            name: "bench".into(),
-            description: None,
-            location: json!({"docker": {"project": "bench"}}),
-            networks: vec!["bench".into()],
-        },
-        model: "offline-bench".into(),
-        system_addition: None,
-        budgets: Budgets::default(),
-        pricing: Pricing { known: true, price: Price::FREE },
-        docker: DockerAccess::None,
-        sandbox: Value::Null,
-        operator_version: env!("CARGO_PKG_VERSION").into(),
     }
 }
 

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Left, Progress, SandboxSource, SessionInput, SubjectBrief,
-    Wanted,
-};
-use controller::audit::{AuditStore, FakeStore, NewSession, Recorder, StoredEntry};
+use controller::agent::{self, AgentDeps, Budgets, Left, Progress, SandboxSource, Wanted};
+use controller::audit::{AuditStore, FakeStore, Recorder, StoredEntry};
 use controller::model::fake::{FakeModel, Step, message};
-use controller::model::{Price, Pricing, StopReason};
+use controller::model::StopReason;
 use controller::redact::Redactor;
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{CommandResult, Sandbox, SandboxError, SandboxProvider, SandboxRequest};
 use controller::session::SessionId;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+#[path = "support/session.rs"]
+mod session;
 
 const ENTRIES: usize = 1000;
 /// Of each command.
@@ -64,7 +64,7 @@ async fn read(store: &FakeStore, session: &SessionId) -> Result<Vec<StoredEntry>
 }
 
 /// Plays a session of about so many entries.
-async fn play(store: &FakeStore, session: &SessionId) -> Result<(), Box<dyn Error>> {
+async fn play(store: &FakeStore, id: &SessionId) -> Result<(), Box<dyn Error>> {
     let turn = |number: usize| {
         let call = |part: usize| {
             let input = json!({"command": format!("look {number} {part}"), "reasoning": "to see"});
@@ -75,18 +75,7 @@ async fn play(store: &FakeStore, session: &SessionId) -> Result<(), Box<dyn Erro
         Step::Answer(Box::new(message(StopReason::ToolUse, &content)))
     };
     let turns = ENTRIES / 7 + 2;
-    let new = NewSession {
-        id: session.clone(),
-        incident_uid: "bench".into(),
-        incident_namespace: "bench".into(),
-        incident_name: "bench".into(),
-        attempt: 1,
-        subject: "bench".into(),
-        model: "offline-bench".into(),
-        title: "A measurement".into(),
-        severity: "info".into(),
-        started_at: jiff::Timestamp::now(),
-    };
+    let new = session::new_session(id, "bench");
     let record = store.begin_session(&new).await?;
     let (progress, _seen) = watch::channel(Progress::default());
     let deps = AgentDeps {
@@ -99,39 +88,8 @@ async fn play(store: &FakeStore, session: &SessionId) -> Result<(), Box<dyn Erro
         orders: controller::agent::orders::none(),
     };
     let budgets = Budgets { turns: 10_000, tokens: None, cost: None, ..Budgets::default() };
-    agent::run(deps, input(session, budgets), CancellationToken::new()).await;
+    agent::run(deps, session::input(id, "bench", budgets), CancellationToken::new()).await;
     Ok(())
-}
-
-fn input(session: &SessionId, budgets: Budgets) -> SessionInput {
-    SessionInput {
-        session: session.clone(),
-        incident: IncidentBrief {
-            namespace: "bench".into(),
-            name: "bench".into(),
-            uid: "bench".into(),
-            title: "A measurement".into(),
-            description: None,
-            severity: "info".into(),
-            evidence: Value::Null,
-            attempt: 1,
-            notes: Vec::new(),
-        },
-        earlier: None,
-        subject: SubjectBrief {
-            name: "bench".into(),
-            description: None,
-            location: json!({"docker": {"project": "bench"}}),
-            networks: vec!["bench".into()],
-        },
-        model: "offline-bench".into(),
-        system_addition: None,
-        budgets,
-        pricing: Pricing { known: true, price: Price::FREE },
-        docker: DockerAccess::None,
-        sandbox: Value::Null,
-        operator_version: env!("CARGO_PKG_VERSION").into(),
-    }
 }
 
 struct Source(FakeProvider);

@@ -12,23 +12,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use controller::agent::{
-    self, AgentDeps, Budgets, DockerAccess, IncidentBrief, Progress, SandboxSource, SessionInput, SubjectBrief, Wanted,
-};
+use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Wanted};
 use controller::audit::testing::TestServer;
-use controller::audit::{AuditStore as _, NewSession, PostgresStore, Recorder};
+use controller::audit::{AuditStore as _, PostgresStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
-use controller::model::{Anthropic, Price, Pricing};
+use controller::model::Anthropic;
 use controller::redact::Redactor;
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{
     Access, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+#[path = "support/session.rs"]
+mod session;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -166,7 +167,8 @@ struct Bench {
 impl Bench {
     async fn session(&self, number: usize) -> Outcome<()> {
         let id = SessionId::new(jiff::Timestamp::now());
-        let new = new_session(&id, number);
+        let incident = format!("bench-{number}");
+        let new = session::new_session(&id, &incident);
         // As the controller does it: a store that is too busy is asked again.
         let record = loop {
             match self.store.begin_session(&new).await {
@@ -194,7 +196,7 @@ impl Bench {
             progress,
             orders: agent::orders::none(),
         };
-        let end = agent::run(deps, input(&id, number), CancellationToken::new()).await;
+        let end = agent::run(deps, session::input(&id, &incident, Budgets::default()), CancellationToken::new()).await;
         let commands = seen.borrow().commands;
         self.provider.remove(&id).await?;
         if end.phase() != "Concluded" || commands != i64::from(self.turns) {
@@ -214,51 +216,5 @@ impl SandboxSource for Source {
     async fn open(&self, _: Wanted) -> Result<Arc<dyn Sandbox>, SandboxError> {
         let plan = self.provider.preflight(&self.request).await?;
         self.provider.create(&plan, MemoryLedger::new()).await
-    }
-}
-
-fn new_session(id: &SessionId, number: usize) -> NewSession {
-    NewSession {
-        id: id.clone(),
-        incident_uid: format!("bench-{id}"),
-        incident_namespace: "bench".into(),
-        incident_name: format!("bench-{number}"),
-        attempt: 1,
-        subject: "bench".into(),
-        model: "offline-bench".into(),
-        title: "A measurement".into(),
-        severity: "info".into(),
-        started_at: jiff::Timestamp::now(),
-    }
-}
-
-fn input(id: &SessionId, number: usize) -> SessionInput {
-    SessionInput {
-        session: id.clone(),
-        incident: IncidentBrief {
-            namespace: "bench".into(),
-            name: format!("bench-{number}"),
-            uid: format!("bench-{id}"),
-            title: format!("Measurement {number}"),
-            description: None,
-            severity: "info".into(),
-            evidence: Value::Null,
-            attempt: 1,
-            notes: Vec::new(),
-        },
-        earlier: None,
-        subject: SubjectBrief {
-            name: "bench".into(),
-            description: None,
-            location: json!({"docker": {"project": "bench"}}),
-            networks: vec!["bench".into()],
-        },
-        model: "offline-bench".into(),
-        system_addition: None,
-        budgets: Budgets::default(),
-        pricing: Pricing { known: true, price: Price::FREE },
-        docker: DockerAccess::None,
-        sandbox: Value::Null,
-        operator_version: env!("CARGO_PKG_VERSION").into(),
     }
 }
