@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Wanted};
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, PostgresStore, Recorder};
-use controller::model::anthropic::AnthropicOptions;
 use controller::model::Anthropic;
+use controller::model::anthropic::AnthropicOptions;
 use controller::redact::Redactor;
 use controller::sandbox::fake::{FakeProvider, MemoryLedger};
 use controller::sandbox::{

@@ -86,7 +86,9 @@ async fn play(window: Window) -> Outcome<Value> {
             _ => {}
         }
     }
-    Ok(json!({"read": read, "from_cache": cached, "read_anew": read - cached, "most_at_once": most, "compacted": compacted}))
+    Ok(
+        json!({"read": read, "from_cache": cached, "read_anew": read - cached, "most_at_once": most, "compacted": compacted}),
+    )
 }
 
 struct Source(FakeProvider);

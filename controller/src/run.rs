@@ -158,13 +158,14 @@ async fn take_a_seat(
     let Some(held) = connected.lease.acquire(stop, seen).await else { return Ok(()) };
     let leadership = held.leadership().clone();
     readiness.done("database");
+    readiness.pending("resources", "they are being listed");
     readiness.seat(&format!("leader: {} leads in epoch {}", connected.lease.holder(), leadership.epoch()));
     metrics.leader.set(1);
     metrics.lease_epoch.set(leadership.number());
 
     let (leading, done) = (stop.child_token(), CancellationToken::new());
     let keeper = tokio::spawn(keep(held, leading.clone(), done.clone(), metrics.clone()));
-    control(start(args, connected, leadership.clone()), &leading, &leadership).await;
+    control(start(args, connected, leadership.clone()), readiness, &leading, &leadership).await;
     // Nothing acts any more. The lease was kept until now, for it did until now.
     done.cancel();
     metrics.leader.set(0);
@@ -296,12 +297,19 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
 }
 
 /// Runs the controllers until `stop`, and then leaves everything where it stands.
-async fn control(started: Started, stop: &CancellationToken, leadership: &Leadership) {
+async fn control(started: Started, readiness: &Readiness, stop: &CancellationToken, leadership: &Leadership) {
     let Started { context, scopes, docker, incidents_changed, subjects_wanted } = started;
     let mut running = JoinSet::new();
     // First of all: a session that is to be gone on with must not be taken for a free place or for a leftover.
     sweep::expect(&context, stop).await;
     let (incidents, subjects) = scopes.run(&context, stop, &mut running);
+    let (of, readiness, until) = (context.clone(), readiness.clone(), stop.clone());
+    running.spawn(async move {
+        let listed = async { tokio::join!(of.incidents.are_listed(), of.subjects.are_listed()) };
+        if until.run_until_cancelled(listed).await.is_some() {
+            readiness.done("resources");
+        }
+    });
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));
     running.spawn(sweep::run(context.clone(), stop.clone()));

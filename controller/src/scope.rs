@@ -67,6 +67,15 @@ where
         self.0.iter().find_map(|store| store.get(key))
     }
 
+    /// Waits until every cache was filled once; for ever, if its controller has stopped.
+    pub async fn are_listed(&self) {
+        for store in &self.0 {
+            if store.wait_until_ready().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// All objects in the caches.
     #[must_use]
     pub fn state(&self) -> Vec<Arc<K>> {

@@ -66,8 +66,10 @@ fn script(counter: &str) -> String {
                 {"name": "shell", "input": {"command": command, "reasoning": "The script says so."}}]}})
         })
         .collect();
-    rules.push(json!({"name": "last", "when": {"turn": commands.len()}, "answer": {"tools": [{"name": "conclude", "input": {
-        "outcome": "resolved", "root_cause": "There was none.", "summary": "All was looked at.", "evidence": [1]}}]}}));
+    rules.push(
+        json!({"name": "last", "when": {"turn": commands.len()}, "answer": {"tools": [{"name": "conclude", "input": {
+        "outcome": "resolved", "root_cause": "There was none.", "summary": "All was looked at.", "evidence": [1]}}]}}),
+    );
     json!({"description": "Looks where secrets are.", "rules": rules}).to_string()
 }
 
@@ -133,18 +135,46 @@ async fn plant(stage: &Stage, container: &str) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("token"), token()).unwrap();
     std::fs::write(directory.path().join("key.pem"), key()).unwrap();
-    std::fs::write(directory.path().join("app.env"), "REDIS_PASSWORD=hunter2planted\nDB=postgres://a:hunter2planted@db/x\n")
-        .unwrap();
+    std::fs::write(
+        directory.path().join("app.env"),
+        "REDIS_PASSWORD=hunter2planted\nDB=postgres://a:hunter2planted@db/x\n",
+    )
+    .unwrap();
     let image = format!("{}-planted", stage.name);
-    docker(&["commit", "--change", "ENV POSTGRES_PASSWORD=hunter2planted", "--change", &format!("ENV GH_TOKEN={}", token()), container, &image]).await;
+    docker(&[
+        "commit",
+        "--change",
+        "ENV POSTGRES_PASSWORD=hunter2planted",
+        "--change",
+        &format!("ENV GH_TOKEN={}", token()),
+        container,
+        &image,
+    ])
+    .await;
     let project = stage.counters[0].project.clone();
     let network = format!("{project}_default");
     docker(&["rm", "-f", container]).await;
     let own = format!("com.docker.compose.project={project}");
     let label = format!("operator.dev/stage={}", stage.name);
     docker(&[
-        "run", "--detach", "--init", "--name", container, "--label", &own, "--label", "com.docker.compose.service=counter",
-        "--label", &label, "--network", &network, "--network-alias", "counter", &image, "sleep", "3600",
+        "run",
+        "--detach",
+        "--init",
+        "--name",
+        container,
+        "--label",
+        &own,
+        "--label",
+        "com.docker.compose.service=counter",
+        "--label",
+        &label,
+        "--network",
+        &network,
+        "--network-alias",
+        "counter",
+        &image,
+        "sleep",
+        "3600",
     ])
     .await;
     docker(&["cp", directory.path().to_str().unwrap(), &format!("{container}:/secrets")]).await;

@@ -7,10 +7,10 @@ use controller::session::SessionId;
 use serde_json::{Value, json};
 
 /// The model that plays, as the offline model names the script `bench`.
-pub const MODEL: &str = "offline-bench";
+const MODEL: &str = "offline-bench";
 
 /// Its row.
-pub fn new_session(id: &SessionId, incident: &str) -> NewSession {
+pub(crate) fn new_session(id: &SessionId, incident: &str) -> NewSession {
     NewSession {
         id: id.clone(),
         incident_uid: format!("bench-{id}"),
@@ -26,7 +26,7 @@ pub fn new_session(id: &SessionId, incident: &str) -> NewSession {
 }
 
 /// What it is given.
-pub fn input(id: &SessionId, incident: &str, budgets: Budgets) -> SessionInput {
+pub(crate) fn input(id: &SessionId, incident: &str, budgets: Budgets) -> SessionInput {
     SessionInput {
         session: id.clone(),
         incident: IncidentBrief {

@@ -111,7 +111,8 @@ impl Row {
 }
 
 fn engine_is_ours() -> bool {
-    let status = std::process::Command::new(operator_tests::root().join("scripts/docker-engine")).arg("status").output();
+    let status =
+        std::process::Command::new(operator_tests::root().join("scripts/docker-engine")).arg("status").output();
     status.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("started by these scripts"))
 }
 
