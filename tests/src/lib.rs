@@ -251,7 +251,13 @@ pub fn controller_process(pod: &str) -> Option<u32> {
     })
 }
 
-/// Names of the containers on the engine that a session made.
+/// Names of a session's agent and gateway: what sets the walls runs for a moment, and goes by itself.
+#[must_use]
+pub fn standing(session: &str) -> Vec<String> {
+    containers_of(session).into_iter().filter(|name| !name.starts_with("operator-wall-")).collect()
+}
+
+/// Names of all the containers on the engine that a session made.
 #[must_use]
 pub fn containers_of(session: &str) -> Vec<String> {
     let filter = format!("label=operator.dev/session={session}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crds::{Incident, Subject};
 use kube::api::{Api, DeleteParams};
-use operator_tests::{Cluster, condition, containers_of, operator, phase, root, run, wait_until};
+use operator_tests::{Cluster, condition, containers_of, operator, phase, root, run, standing, wait_until};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ async fn a_deleted_incident_leaves_no_container_and_its_trail_stays() {
         .await;
     assert_eq!(condition(&running, "SessionReady").0, "True");
     let id = session(&running);
-    assert_eq!(containers_of(&id).len(), 2, "the agent's and its gateway: {:?}", containers_of(&id));
+    assert_eq!(standing(&id).len(), 2, "the agent's and its gateway: {:?}", standing(&id));
     let api: Api<Incident> = namespace.api();
     api.delete("busy", &DeleteParams::default()).await.unwrap();
     wait_until("the Incident is gone", SOON, || async { api.get_opt("busy").await.unwrap().is_none() }).await;

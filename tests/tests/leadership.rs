@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use operator_tests::{
-    Cluster, Lease, TempNamespace, containers_of, controller_process, kubectl, lease, phase, run, wait_until,
+    Cluster, Lease, TempNamespace, controller_process, kubectl, lease, phase, run, standing, wait_until,
 };
 use serde_json::json;
 
@@ -30,11 +30,6 @@ async fn next_after(before: &Lease) -> Lease {
 
 fn send(signal: &str, pid: u32) {
     run("kill", &["-s", signal, &pid.to_string()]);
-}
-
-/// The session's agent and gateway: what sets the walls runs for a moment, and goes by itself.
-fn standing(session: &str) -> Vec<String> {
-    containers_of(session).into_iter().filter(|name| !name.starts_with("operator-wall-")).collect()
 }
 
 /// An Incident whose agent sleeps in a command; its session's name.
