@@ -8,9 +8,9 @@ use http::{Method, Uri};
 use serde_json::{Value, json};
 
 use crate::gateway::call::{self, EngineCall};
-use crate::gateway::refusal::Refusal;
+use crate::gateway::refusal::{LONGEST_REASON, Refusal};
 use crate::gateway::replacement::{self, Project};
-use crate::gateway::request::{Ask, Body, ContainerAsk, Create, Filters, LONGEST_REASON, Reference, parse, wants_body};
+use crate::gateway::request::{Ask, Body, ContainerAsk, Create, Filters, Reference, parse, wants_body};
 use crate::printable;
 
 /// The full id of whatever a request names.
@@ -46,7 +46,8 @@ const NEVER: [&str; 22] = [
     "MacAddress",
 ];
 
-/// The capabilities that the template has.
+/// The capabilities that the template has: what the engine gives a container by itself, written down here a second time
+/// on purpose, so that a mistake in the list of `host_access` is seen.
 const CAPABILITIES: [&str; 14] = [
     "CHOWN",
     "DAC_OVERRIDE",

@@ -346,7 +346,7 @@ fn whole(status: StatusCode, headers: http::HeaderMap, bytes: Bytes) -> Response
 }
 
 fn broken(error: &tokio::task::JoinError) -> Refusal {
-    Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, reason: format!("the call was not followed: {error}") }
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the call was not followed: {error}"))
 }
 
 /// The client's stream, measured. A client that sends nothing for so long has gone.

@@ -79,7 +79,7 @@ impl EngineError {
             Self::Broken(_) | Self::Unreadable(_) => StatusCode::BAD_GATEWAY,
             Self::Said { status, .. } => *status,
         };
-        Refusal { status, reason: self.to_string() }
+        Refusal::new(status, self.to_string())
     }
 
     /// Whether nothing can have reached the engine.

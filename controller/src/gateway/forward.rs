@@ -119,10 +119,8 @@ impl Gateway {
 
     async fn read(&self, body: &mut Incoming) -> Result<bytes::Bytes, Refusal> {
         let most = self.limits.body_bytes;
-        let too_long = || Refusal {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            reason: format!("the request's body is longer than {most} bytes"),
-        };
+        let too_long =
+            || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request's body is longer than {most} bytes"));
         if body.size_hint().lower() > most as u64 {
             return Err(too_long());
         }
@@ -130,10 +128,7 @@ impl Gateway {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
             Ok(Err(error)) => Err(Refusal::bad(format!("the request's body cannot be read: {error}"))),
-            Err(_) => Err(Refusal {
-                status: StatusCode::REQUEST_TIMEOUT,
-                reason: "the request's body did not come in time".into(),
-            }),
+            Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request's body did not come in time")),
         }
     }
 

@@ -185,7 +185,7 @@ impl Inventory {
         let found = list.iter().find(|volume| volume.name == reference.0).cloned();
         // The engine's own sentence for volumes: "get NAME: no such volume".
         let sentence = format!("get {}: no such volume", reference.0);
-        found.ok_or(Refusal { status: StatusCode::NOT_FOUND, reason: sentence })
+        found.ok_or(Refusal::new(StatusCode::NOT_FOUND, sentence))
     }
 
     /// The ids of the images that the subject's containers have or had, with the names they go by there.

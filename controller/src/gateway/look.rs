@@ -81,9 +81,8 @@ impl Gateway {
         }
         let headers = answer::headers(response.headers());
         let (status, bytes) = self.engine.collect(response).await.map_err(|error| error.refusal())?;
-        let whole = serde_json::from_slice(&bytes).map_err(|error| Refusal {
-            status: StatusCode::BAD_GATEWAY,
-            reason: format!("the Docker engine's answer cannot be read: {error}"),
+        let whole = serde_json::from_slice(&bytes).map_err(|error| {
+            Refusal::new(StatusCode::BAD_GATEWAY, format!("the Docker engine's answer cannot be read: {error}"))
         })?;
         let mut answer = json(status, &reduce(whole));
         answer.headers_mut().extend(headers);

@@ -21,7 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use parse::{Body, LONGEST_JSON, LONGEST_REASON, parse, wants_body};
+pub use parse::{Body, LONGEST_JSON, parse, wants_body};
 
 use bollard::models::{ContainerUpdateBody, EndpointSettings, ExecConfig};
 

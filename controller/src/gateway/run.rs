@@ -135,8 +135,8 @@ impl Gateway {
         let (answer, answering) = oneshot::channel();
         tokio::spawn(self.follow(following, caller, answer));
         answering.await.unwrap_or_else(|_| {
-            let reason = "the stream ended before it began".into();
-            Err(Refusal { status: StatusCode::BAD_GATEWAY, reason })
+            let reason = "the stream ended before it began";
+            Err(Refusal::new(StatusCode::BAD_GATEWAY, reason))
         })
     }
 

@@ -99,9 +99,7 @@ pub(super) fn pick<'a, T>(
     match (begins.next(), begins.next()) {
         (Some(thing), None) => Ok(thing),
         (Some(_), Some(_)) => Err(Refusal::bad(format!("several of the subject's {kind}s begin with {wanted}"))),
-        _ if kind == "network" => {
-            Err(Refusal { status: StatusCode::NOT_FOUND, reason: format!("network {wanted} not found") })
-        }
+        _ if kind == "network" => Err(Refusal::new(StatusCode::NOT_FOUND, format!("network {wanted} not found"))),
         _ => Err(Refusal::not_found(kind, wanted)),
     }
 }

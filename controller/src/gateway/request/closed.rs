@@ -9,7 +9,7 @@ pub(super) fn refusal(method: &Method, segments: &[&str]) -> Refusal {
     if let ("GET", ["plugins", name, "json"]) = (method.as_str(), segments) {
         // The last thing that `docker inspect` looks for. Nothing here is a plugin.
         let reason = format!("plugin {:?} not found", super::shortened(name));
-        return Refusal { status: StatusCode::NOT_FOUND, reason };
+        return Refusal::new(StatusCode::NOT_FOUND, reason);
     }
     Refusal::forbidden(sentence(method, segments))
 }

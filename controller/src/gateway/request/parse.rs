@@ -7,13 +7,9 @@ use super::{
     Ask, ContainerAsk, Create, Events, ListContainers, closed, container, create, exec, filters, network, target,
 };
 use crate::gateway::refusal::Refusal;
-use crate::printable;
 
 /// No body of JSON that makes sense is longer.
 pub const LONGEST_JSON: usize = 1024 * 1024;
-
-/// No refusal has more characters: it may repeat the client's own words.
-pub const LONGEST_REASON: usize = 1000;
 
 /// What is to be read of a request's body before it is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +49,6 @@ pub fn parse(method: &Method, target: &Uri, json: &[u8]) -> Result<Ask, Refusal>
 
 /// As [`parse`], with the target's path and query.
 pub(super) fn parse_parts(method: &Method, path: &str, query: Option<&str>, json: &[u8]) -> Result<Ask, Refusal> {
-    understood(method, path, query, json).map_err(|refusal| {
-        // Names of fields come from the client, and its terminal shows the sentence.
-        Refusal { reason: printable::short_line(&refusal.reason, LONGEST_REASON), ..refusal }
-    })
-}
-
-fn understood(method: &Method, path: &str, query: Option<&str>, json: &[u8]) -> Result<Ask, Refusal> {
     let segments = target::segments(path)?;
     if json.len() > LONGEST_JSON {
         return Err(Refusal::bad(format!("the request's body is longer than {LONGEST_JSON} bytes")));
