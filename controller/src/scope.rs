@@ -20,6 +20,7 @@ use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -53,9 +54,14 @@ impl<K> Watched for K where
 
 /// The caches of all scopes as one.
 #[derive(Clone)]
-pub struct Stores<K>(Vec<Store<K>>)
+pub struct Stores<K>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static;
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    stores: Vec<Store<K>>,
+    /// Whether each was filled once.
+    listed: Vec<watch::Receiver<bool>>,
+}
 
 impl<K> Stores<K>
 where
@@ -64,13 +70,13 @@ where
     /// The object of that name, if it is in a cache.
     #[must_use]
     pub fn get(&self, key: &ObjectRef<K>) -> Option<Arc<K>> {
-        self.0.iter().find_map(|store| store.get(key))
+        self.stores.iter().find_map(|store| store.get(key))
     }
 
     /// Waits until every cache was filled once; for ever, if its controller has stopped.
     pub async fn are_listed(&self) {
-        for store in &self.0 {
-            if store.wait_until_ready().await.is_err() {
+        for listed in &self.listed {
+            if listed.clone().wait_for(|listed| *listed).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -79,7 +85,7 @@ where
     /// All objects in the caches.
     #[must_use]
     pub fn state(&self) -> Vec<Arc<K>> {
-        self.0.iter().flat_map(Store::state).collect()
+        self.stores.iter().flat_map(Store::state).collect()
     }
 }
 
@@ -91,9 +97,12 @@ pub struct Scopes(Vec<Scope>);
 
 struct Scope {
     namespace: Option<String>,
-    incidents: Controller<Incident>,
-    subjects: Controller<Subject>,
+    incidents: Cached<Incident>,
+    subjects: Cached<Subject>,
 }
+
+/// A controller, and whether its cache was filled once.
+type Cached<K> = (Controller<K>, watch::Receiver<bool>);
 
 impl Scopes {
     /// One scope a namespace, or one for all if there are none.
@@ -113,13 +122,13 @@ impl Scopes {
     /// The caches of the Incidents.
     #[must_use]
     pub fn incidents(&self) -> Stores<Incident> {
-        Stores(self.0.iter().map(|scope| scope.incidents.store()).collect())
+        stores(self.0.iter().map(|scope| &scope.incidents))
     }
 
     /// The caches of the Subjects.
     #[must_use]
     pub fn subjects(&self) -> Stores<Subject> {
-        Stores(self.0.iter().map(|scope| scope.subjects.store()).collect())
+        stores(self.0.iter().map(|scope| &scope.subjects))
     }
 
     /// Runs all of them until `stop`, and says where to send what should be reconciled.
@@ -137,12 +146,14 @@ impl Scopes {
             to_subjects.push((scope.namespace, send_subject));
             let incidents = scope
                 .incidents
+                .0
                 .reconcile_on(UnboundedReceiverStream::new(incidents))
                 .graceful_shutdown_on(stop.clone().cancelled_owned())
                 .run(incident::reconcile, incident::error_policy, context.clone());
             tasks.spawn(report("Incident", context.clone(), incidents, incident::Error::category));
             let subjects = scope
                 .subjects
+                .0
                 .reconcile_on(UnboundedReceiverStream::new(subjects))
                 .graceful_shutdown_on(stop.clone().cancelled_owned())
                 .run(subject::reconcile, subject::error_policy, context.clone());
@@ -152,12 +163,18 @@ impl Scopes {
     }
 }
 
-fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Controller<K> {
+fn stores<'a, K: Watched>(of: impl Iterator<Item = &'a Cached<K>>) -> Stores<K> {
+    let (stores, listed) = of.map(|(controller, listed)| (controller.store(), listed.clone())).unzip();
+    Stores { stores, listed }
+}
+
+fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Cached<K> {
     let api: Api<DeserializeGuard<K>> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    readable::controller(api).with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+    let (controller, listed) = readable::controller(api);
+    (controller.with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)), listed)
 }
 
 /// The one place where the errors of a controller are reported.

@@ -78,7 +78,7 @@ async fn a_secret_of_the_subject_appears_nowhere() {
     let stage = Stage::set_with("secrets", 1, |counter| vec![("secrets".to_owned(), script(counter))]).await;
     let container = stage.counters[0].container();
     plant(&stage, &container).await;
-    let mut controller = stage.controller_with("controller", &[("RUST_LOG", "trace,h2=info,hyper=info,tower=info")]);
+    let mut controller = stage.controller_with("controller", &[("RUST_LOG", "trace")]);
     controller.ready().await.unwrap();
 
     let description = format!("The login fails with password=hunter2planted.\n```\n{}```", key());

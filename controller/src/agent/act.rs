@@ -243,7 +243,10 @@ fn outcome_of(result: &CommandResult, limit: Duration) -> CallOutcome {
         CommandEnd::Exited { code } => CallOutcome::Exited { code: *code },
         CommandEnd::Signaled { signal } => CallOutcome::Signaled { signal: *signal },
         CommandEnd::TimedOut => CallOutcome::TimedOut { limit_ms: millis(limit) },
-        CommandEnd::Killed => CallOutcome::Cancelled,
+        // Nobody here ordered it: the supervisor was told to end, as by an engine that stops, and its container with it.
+        CommandEnd::Killed => CallOutcome::Unknown {
+            reason: "the agent's container was told to end in the middle of it, and the command was killed".to_owned(),
+        },
         CommandEnd::NotStarted { reason } => CallOutcome::NotStarted { reason: reason.clone() },
     }
 }

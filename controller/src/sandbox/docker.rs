@@ -239,6 +239,19 @@ impl DockerProvider {
         not_found_is_fine(call.await)
     }
 
+    /// Removes all that a session has on the engine.
+    async fn remove_once(&self, session: &SessionId) -> Result<(), SandboxError> {
+        let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
+        let containers = self.containers(&labels, true).await?;
+        self.none_is_later(&containers)?;
+        let ids = containers.iter().filter_map(|container| container.id.as_deref());
+        try_join_all(ids.map(|id| self.remove_container(id))).await?;
+        // Only now: a volume that is in use stays.
+        let volumes = self.volumes(Some(session)).await?;
+        try_join_all(volumes.iter().map(|(volume, _)| self.remove_volume(volume))).await?;
+        Ok(())
+    }
+
     /// The volumes of this installation, or of one session of it, with their sessions.
     async fn volumes(&self, session: Option<&SessionId>) -> Result<Vec<(String, SessionId)>, SandboxError> {
         let mut labels = vec![(names::INSTALLATION, self.installation.as_str())];
@@ -317,15 +330,14 @@ impl SandboxProvider for DockerProvider {
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
-        let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
-        let containers = self.containers(&labels, true).await?;
-        self.none_is_later(&containers)?;
-        let ids = containers.iter().filter_map(|container| container.id.as_deref());
-        try_join_all(ids.map(|id| self.remove_container(id))).await?;
-        // Only now: a volume that is in use stays.
-        let volumes = self.volumes(Some(session)).await?;
-        try_join_all(volumes.iter().map(|(volume, _)| self.remove_volume(volume))).await?;
-        Ok(())
+        // What a call that was given up made meanwhile still uses a volume.
+        for _ in 0..2 {
+            match self.remove_once(session).await {
+                Err(SandboxError::Refused(reason)) if reason.contains("volume is in use") => {}
+                other => return other,
+            }
+        }
+        self.remove_once(session).await
     }
 
     async fn list(&self) -> Result<Vec<Leftover>, SandboxError> {

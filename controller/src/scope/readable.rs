@@ -17,6 +17,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Controller, WatchStreamExt as _};
 use kube::{Api, Resource};
 
+use tokio::sync::watch;
+
 use super::Watched;
 use crate::printable::short_line;
 
@@ -26,10 +28,18 @@ const REMEMBERED: usize = 1000;
 const SAID: usize = 500;
 
 /// A controller of all objects that fit their type.
-pub(super) fn controller<K: Watched>(api: Api<DeserializeGuard<K>>) -> Controller<K> {
+/// The second says when all of them were listed once. (The store says so as well, but of several that wait for it it
+/// wakes only the last, and the controller is one of them.)
+pub(super) fn controller<K: Watched>(api: Api<DeserializeGuard<K>>) -> (Controller<K>, watch::Receiver<bool>) {
     let (reader, writer) = store::<K>();
+    let (listed, is_listed) = watch::channel(false);
     let readable = readable(watcher(api, watcher::Config::default()), reader.clone());
-    Controller::for_stream(reflector(writer, readable).applied_objects(), reader)
+    let stored = reflector(writer, readable).inspect(move |event| {
+        if matches!(event, Ok(Event::InitDone)) {
+            listed.send_replace(true);
+        }
+    });
+    (Controller::for_stream(stored.applied_objects(), reader), is_listed)
 }
 
 /// The events of what fits. `known` is the store that they are written to.

@@ -398,7 +398,16 @@ pub(super) async fn finish(context: &Arc<Context>, record: &SessionRecord, progr
         }
     };
     let container = async {
-        match tokio::time::timeout(REMOVE_LIMIT, context.sandboxes.remove(id)).await {
+        // An engine that is being started again is waited for.
+        let removed = async {
+            loop {
+                match context.sandboxes.remove(id).await {
+                    Err(error) if error.is_transient() => tokio::time::sleep(RETRY).await,
+                    other => return other,
+                }
+            }
+        };
+        match tokio::time::timeout(REMOVE_LIMIT, removed).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(session = %id, error = crate::error::chain(&error), "the container stays until the next sweep");

@@ -141,9 +141,17 @@ impl Dial for GatewayDial {
         self.provider.engine.look(&self.container()).await
     }
 
+    /// Not beside an agent that is gone, too: then both are made anew by who goes on with the session.
+    ///
     /// Its socket stands in a volume of the session's, so the agent's CLI finds the new one where the old one was.
     async fn renew(&self) -> Result<(), String> {
-        let id = self.provider.stand_gateway(&self.plan).await.map_err(|error| error.to_string())?;
+        let made = async {
+            if self.provider.standing(&self.plan.request.session, names::Role::Agent).await?.is_none() {
+                return Err(SandboxError::Lost { reason: "nobody stands beside it".to_owned() });
+            }
+            self.provider.stand_gateway(&self.plan).await
+        };
+        let id = made.await.map_err(|error| error.to_string())?;
         *self.container.lock().unwrap_or_else(PoisonError::into_inner) = id;
         Ok(())
     }
