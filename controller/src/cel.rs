@@ -5,13 +5,15 @@
 //! converted here: to `int` where they fit, to `uint` above that, to `double` where they have a fraction. `1.0` stays a
 //! `double`, and is not equal to `1`, while `<` and `>` compare the two.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::core::cel::KubeCelExt as _;
+use kube::core::cel::cel::IdedExpr;
+use kube::core::cel::cel::common::ast::{EntryExpr, Expr};
 use kube::core::cel::cel::objects::{Key, Map};
 use kube::core::cel::cel::{Context, ExecutionError, ParseErrors, Program, Value};
 use serde_json::Value as Json;
@@ -20,6 +22,9 @@ use crate::printable;
 
 /// Characters of an error that are shown: the library's errors repeat whole values.
 const LONGEST_ERROR: usize = 300;
+
+/// Names that stand before functions and are no variables.
+const NAMESPACES: [&str; 9] = ["base64", "format", "ip", "jsonpatch", "lists", "math", "optional", "sets", "strings"];
 
 /// What an expression finds: the functions of CEL and of Kubernetes (`sum`, `max`, `join`, `format` and so on), and no
 /// variables.
@@ -41,6 +46,61 @@ pub fn evaluate(program: &Program, context: &Context) -> Result<Value, String> {
     match catch_unwind(AssertUnwindSafe(|| program.execute(context))) {
         Ok(evaluated) => evaluated.map_err(|error| said(&error)),
         Err(_) => Err("the expression cannot be evaluated on these values".into()),
+    }
+}
+
+/// The variables that an expression takes from outside: not those that its own macros make, and not the names before
+/// functions, such as `math` in `math.abs(x)`.
+#[must_use]
+pub fn variables(program: &Program) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    collect(program.expression(), &mut Vec::new(), &mut found);
+    found
+}
+
+fn collect<'a>(expression: &'a IdedExpr, bound: &mut Vec<&'a str>, found: &mut BTreeSet<String>) {
+    match &expression.expr {
+        Expr::Ident(name) => {
+            if !name.starts_with('@') && !bound.contains(&name.as_str()) {
+                found.insert(name.clone());
+            }
+        }
+        Expr::Call(call) => {
+            match call.target.as_deref() {
+                Some(IdedExpr { expr: Expr::Ident(name), .. })
+                    if NAMESPACES.contains(&name.as_str()) && !bound.contains(&name.as_str()) => {}
+                Some(target) => collect(target, bound, found),
+                None => {}
+            }
+            call.args.iter().for_each(|argument| collect(argument, bound, found));
+        }
+        Expr::Comprehension(all) => {
+            collect(&all.iter_range, bound, found);
+            collect(&all.accu_init, bound, found);
+            let outside = bound.len();
+            bound.push(&all.accu_var);
+            bound.push(&all.iter_var);
+            bound.extend(all.iter_var2.as_deref());
+            for inside in [&all.loop_cond, &all.loop_step, &all.result] {
+                collect(inside, bound, found);
+            }
+            bound.truncate(outside);
+        }
+        Expr::List(list) => list.elements.iter().for_each(|element| collect(element, bound, found)),
+        Expr::Map(map) => map.entries.iter().for_each(|entry| collect_entry(&entry.expr, bound, found)),
+        Expr::Struct(all) => all.entries.iter().for_each(|entry| collect_entry(&entry.expr, bound, found)),
+        Expr::Select(select) => collect(&select.operand, bound, found),
+        Expr::Literal(_) | Expr::Unspecified => {}
+    }
+}
+
+fn collect_entry<'a>(entry: &'a EntryExpr, bound: &mut Vec<&'a str>, found: &mut BTreeSet<String>) {
+    match entry {
+        EntryExpr::StructField(field) => collect(&field.value, bound, found),
+        EntryExpr::MapEntry(entry) => {
+            collect(&entry.key, bound, found);
+            collect(&entry.value, bound, found);
+        }
     }
 }
 
@@ -215,6 +275,18 @@ mod tests {
         assert!(parse.starts_with("2:"), "{parse}");
         let long = eval("v + 1", &json!(vec!["x"; 10_000])).unwrap_err();
         assert!(long.chars().count() <= LONGEST_ERROR + 1, "{long}");
+    }
+
+    #[test]
+    fn the_variables_of_an_expression_are_those_from_outside() {
+        let of = |expression| variables(&compile(expression).unwrap()).into_iter().collect::<Vec<_>>();
+        assert_eq!(of("v.a.filter(x, x.b > limit).map(x, x.c + v.d)"), ["limit", "v"]);
+        assert_eq!(of("math.abs(x) > 1 && has(y.z)"), ["x", "y"]);
+        assert_eq!(of("[x].exists(x, x == 1)"), ["x"]);
+        assert_eq!(of("{'a': b, c: 1}"), ["b", "c"]);
+        assert_eq!(of("true ? a : b[c]"), ["a", "b", "c"]);
+        assert_eq!(of("'%d'.format([n])"), ["n"]);
+        assert_eq!(of("v.exists(math, math.size() > 0)"), ["v"]);
     }
 
     #[test]
