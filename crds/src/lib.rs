@@ -8,7 +8,9 @@
 
 pub mod condition;
 pub mod incident;
+pub mod invariant;
 pub mod names;
+pub mod probe;
 pub mod subject;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
