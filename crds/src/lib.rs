@@ -8,7 +8,6 @@
 
 pub mod condition;
 pub mod incident;
-pub mod invariant;
 pub mod names;
 pub mod probe;
 pub mod subject;

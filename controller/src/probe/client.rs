@@ -201,8 +201,7 @@ impl Response {
 async fn shake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, Failure> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(LONGEST_HEAD);
-    let (sender, driver) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|error| Failure::new(said(&error)))?;
+    let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| Failure::new(said(&error)))?;
     let driver = tokio::spawn(async move {
         let _ = driver.await;
     });

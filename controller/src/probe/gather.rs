@@ -57,7 +57,8 @@ impl Gather {
 
     /// Leaves out the largest value that is left; whether there was one.
     fn leave_out(&mut self) -> bool {
-        let Some(target) = self.values.iter().max_by_key(|(_, length)| **length).map(|(target, _)| target.clone()) else {
+        let Some(target) = self.values.iter().max_by_key(|(_, length)| **length).map(|(target, _)| target.clone())
+        else {
             return false;
         };
         let length = self.values.remove(&target).unwrap_or_default();
@@ -111,8 +112,7 @@ mod tests {
     use serde_json::json;
 
     fn gather(readings: impl IntoIterator<Item = (String, Reading)>) -> Round {
-        let mut gather =
-            Gather::new(Round { probe: "p".into(), at: Timestamp::UNIX_EPOCH, readings: BTreeMap::new() });
+        let mut gather = Gather::new(Round { probe: "p".into(), at: Timestamp::UNIX_EPOCH, readings: BTreeMap::new() });
         for (target, reading) in readings {
             gather.push(target, reading);
         }
@@ -134,14 +134,12 @@ mod tests {
         let sizes = [("a", 20_000), ("b", 40_000), ("c", 30_000), ("d", 1)];
         let round = gather(sizes.map(|(target, size)| (target.to_owned(), reading(size))));
         assert!(line(&round).len() <= LONGEST_LINE);
-        let kept = round.readings.iter().filter(|(_, reading)| reading.value.is_some()).map(|(target, _)| target.as_str());
+        let kept =
+            round.readings.iter().filter(|(_, reading)| reading.value.is_some()).map(|(target, _)| target.as_str());
         assert_eq!(kept.collect::<Vec<_>>(), ["a", "c", "d"]);
         let left_out = &round.readings["b"];
         assert!(left_out.ok);
-        assert_eq!(
-            left_out.error.as_deref(),
-            Some("the value of 40002 bytes is left out: a round has at most 65536")
-        );
+        assert_eq!(left_out.error.as_deref(), Some("the value of 40002 bytes is left out: a round has at most 65536"));
     }
 
     #[test]

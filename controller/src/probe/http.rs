@@ -127,10 +127,10 @@ mod tests {
         assert_eq!(request.origin.tls, None);
         assert_eq!(request.path, "/status?a=node1");
         assert_eq!(request.headers["host"], "node1:8080");
-        assert_eq!(url("https://a").unwrap().origin, Origin {
-            address: Address { host: "a".into(), port: 443 },
-            tls: Some(Trust::Roots)
-        });
+        assert_eq!(
+            url("https://a").unwrap().origin,
+            Origin { address: Address { host: "a".into(), port: 443 }, tls: Some(Trust::Roots) }
+        );
         assert_eq!(url("http://[::1]:80").unwrap().origin.address.host, "::1");
         assert_eq!(url("http://a?x=1").unwrap().path, "/?x=1");
     }

@@ -91,7 +91,8 @@ impl Dialer {
         }
         let slot = self.lookups.clone().acquire_owned().await.map_err(|_| "the observer ends".to_owned())?;
         let looked = tokio::task::spawn_blocking(move || {
-            let looked = (host.as_str(), port).to_socket_addrs().map(|all| all.take(MOST_ADDRESSES).collect::<Vec<_>>());
+            let looked =
+                (host.as_str(), port).to_socket_addrs().map(|all| all.take(MOST_ADDRESSES).collect::<Vec<_>>());
             drop(slot);
             looked
         });

@@ -107,7 +107,10 @@ pub(super) fn plan(probe: &Probe, path: &str) -> Result<Plan, Mistake> {
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
         && probe.name.len() <= 63;
     if !is_name {
-        return Err(wrong("name", "a name begins with a lower-case letter and has letters, digits and '_', at most 63"));
+        return Err(wrong(
+            "name",
+            "a name begins with a lower-case letter and has letters, digits and '_', at most 63",
+        ));
     }
     let within = |field, given: Option<KubeDuration>, default, least: Duration, most: Duration| match given {
         None => Ok(default),
@@ -128,7 +131,8 @@ pub(super) fn plan(probe: &Probe, path: &str) -> Result<Plan, Mistake> {
 fn what(probe: &Probe, path: &str, select: Option<&Select>) -> Result<What, Mistake> {
     let wrong = |field: &str, message: &str| Mistake::new(format!("{path}.{field}"), message);
     let Probe { http, prometheus, tcp, redis, exec, docker, .. } = probe;
-    let kinds = [http.is_some(), prometheus.is_some(), tcp.is_some(), redis.is_some(), exec.is_some(), docker.is_some()];
+    let kinds =
+        [http.is_some(), prometheus.is_some(), tcp.is_some(), redis.is_some(), exec.is_some(), docker.is_some()];
     if kinds.into_iter().filter(|is| *is).count() != 1 {
         return Err(Mistake::new(path, "a probe is exactly one of http, prometheus, tcp, redis, exec and docker"));
     }

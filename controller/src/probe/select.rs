@@ -33,8 +33,8 @@ impl Select {
             return Ok(None);
         }
         let programs = select.iter().map(|(name, expression)| {
-            let program = compile(expression)
-                .map_err(|message| Mistake::new(format!("{path}.select.{name}"), message))?;
+            let program =
+                compile(expression).map_err(|message| Mistake::new(format!("{path}.select.{name}"), message))?;
             Ok((name.clone(), program))
         });
         let programs = Arc::new(programs.collect::<Result<_, _>>()?);

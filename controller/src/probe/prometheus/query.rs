@@ -57,7 +57,9 @@ pub(super) fn value(answer: Value) -> Result<Value, String> {
             let samples: Vec<Sample> = serde_json::from_value(data.result).map_err(strange)?;
             let all = samples.into_iter().map(|sample| match sample.value {
                 Some((_, value)) => Ok(series(sample.metric, number(&value)?)),
-                None => Err("the query gives native histograms: histogram_quantile and others make numbers of them".into()),
+                None => {
+                    Err("the query gives native histograms: histogram_quantile and others make numbers of them".into())
+                }
             });
             all.collect::<Result<Vec<_>, String>>().map(Value::Array)
         }
@@ -65,7 +67,9 @@ pub(super) fn value(answer: Value) -> Result<Value, String> {
             let (_, value): (f64, String) = serde_json::from_value(data.result).map_err(strange)?;
             Ok(Value::Array(vec![series(Map::new(), number(&value)?)]))
         }
-        "matrix" => Err("the query gives a range of values over time (a matrix): a probe wants one value a series".into()),
+        "matrix" => {
+            Err("the query gives a range of values over time (a matrix): a probe wants one value a series".into())
+        }
         "string" => Err("the query gives a text: a probe wants numbers".into()),
         _ => Err("the query gives something that is no vector".into()),
     }

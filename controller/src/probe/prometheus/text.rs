@@ -113,7 +113,11 @@ impl<'a> Page<'a> {
             && !self.wants(name)
         {
             let next = line[name.len()..].chars().next();
-            return if matches!(next, Some(' ' | '\t' | '{')) { Ok(()) } else { wrong(self.number, "the value is missing") };
+            return if matches!(next, Some(' ' | '\t' | '{')) {
+                Ok(())
+            } else {
+                wrong(self.number, "the value is missing")
+            };
         }
         match sample(line) {
             Ok(sample) => {
@@ -368,10 +372,19 @@ rpc_duration_seconds_count 2693
         for (page, said) in [
             ("<html>", "line 1 of the page is not in the text format of Prometheus: the name is missing"),
             ("a 1\n\nup x\n", "line 3 of the page is not in the text format of Prometheus: the value is no number"),
-            ("up{a=\"b} 1\n", "line 1 of the page is not in the text format of Prometheus: a quotation mark is missing"),
-            ("up{a=b} 1\n", "line 1 of the page is not in the text format of Prometheus: a label's value has no quotation marks"),
+            (
+                "up{a=\"b} 1\n",
+                "line 1 of the page is not in the text format of Prometheus: a quotation mark is missing",
+            ),
+            (
+                "up{a=b} 1\n",
+                "line 1 of the page is not in the text format of Prometheus: a label's value has no quotation marks",
+            ),
             ("up{a} 1\n", "line 1 of the page is not in the text format of Prometheus: a label has no value"),
-            ("up{a=\"b\" c=\"d\"} 1", "line 1 of the page is not in the text format of Prometheus: the labels do not end"),
+            (
+                "up{a=\"b\" c=\"d\"} 1",
+                "line 1 of the page is not in the text format of Prometheus: the labels do not end",
+            ),
             ("up\n", "line 1 of the page is not in the text format of Prometheus: the value is missing"),
             ("other\n", "line 1 of the page is not in the text format of Prometheus: the value is missing"),
         ] {

@@ -92,9 +92,15 @@ async fn what_sends_too_much_is_cut_off() {
     let said = fails(json!({"http": {"url": server.url(), "as": "text"}})).await;
     assert_eq!(said, "the answer is longer than 1048576 bytes");
     let server = flooding(b"HTTP/1.1 200 OK\r\nX-A: ", b"x").await;
-    assert_eq!(fails(json!({"http": {"url": server.url()}})).await, "the head of the answer is longer than 65536 bytes");
+    assert_eq!(
+        fails(json!({"http": {"url": server.url()}})).await,
+        "the head of the answer is longer than 65536 bytes"
+    );
     let server = flooding(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n").await;
-    assert_eq!(fails(json!({"http": {"url": server.url()}})).await, "the head of the answer is longer than 65536 bytes");
+    assert_eq!(
+        fails(json!({"http": {"url": server.url()}})).await,
+        "the head of the answer is longer than 65536 bytes"
+    );
 }
 
 #[tokio::test]

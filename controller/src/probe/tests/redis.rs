@@ -31,7 +31,10 @@ async fn the_answers_are_a_list() {
     let server = playing(&["+PONG\r\n", "$20\r\n# A\r\nx:1\r\nrole:master\r\n", "*2\r\n:1\r\n$-1\r\n"]).await;
     let commands = json!([["PING"], ["INFO", "replication"], ["MGET", "a", "b"]]);
     let reading = read(probe(&server, &commands)).await;
-    assert_eq!(reading.error.as_deref(), Some("command 2 of 3: this is no answer of a Redis: a text is longer than it says"));
+    assert_eq!(
+        reading.error.as_deref(),
+        Some("command 2 of 3: this is no answer of a Redis: a text is longer than it says")
+    );
     let server = playing(&["+PONG\r\n", "$23\r\n# A\r\nx:1\r\nrole:master\r\n\r\n", "*2\r\n:1\r\n$-1\r\n"]).await;
     let reading = read(probe(&server, &commands)).await;
     assert!(reading.ok, "{reading:?}");
@@ -114,8 +117,13 @@ async fn a_real_redis_is_read() {
     let refused = read(probe(json!([["GET", "a"]]))).await;
     assert_eq!(refused.value, Some(json!([{"error": "NOAUTH Authentication required."}])));
     let reading = read(probe(json!([
-        ["AUTH", "secret"], ["SET", "a", "with \"quotes\" and\r\nlines"], ["GET", "a"], ["INCR", "n"], ["INFO"],
-        ["NOPE"], ["CONFIG", "GET", "appendonly"]
+        ["AUTH", "secret"],
+        ["SET", "a", "with \"quotes\" and\r\nlines"],
+        ["GET", "a"],
+        ["INCR", "n"],
+        ["INFO"],
+        ["NOPE"],
+        ["CONFIG", "GET", "appendonly"]
     ])))
     .await;
     assert!(reading.ok, "{reading:?}");

@@ -1,1 +1,0 @@
-//! Invariants: what has to hold of a Subject, judged over what its probes read.
