@@ -155,7 +155,7 @@ fn web(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 fn redis(mut stream: TcpStream) -> std::io::Result<()> {
-    let info: String = (0..150).map(|n| format!("key_{n}:{n}\r\n")).collect();
+    let info = (0..150).map(|n| format!("key_{n}:{n}")).collect::<Vec<_>>().join("\r\n") + "\r\n";
     for line in BufReader::new(stream.try_clone()?).lines() {
         match line?.as_str() {
             "PING" => stream.write_all(b"+PONG\r\n")?,

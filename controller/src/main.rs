@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
     // A command's blocking read of its input must not hold up the end, and a name server that hangs no observer's.
-    let patience = Duration::from_secs(if matches!(command, Command::Observe(_)) { 0 } else { 1 });
+    let patience = Duration::from_secs(u64::from(!matches!(command, Command::Observe(_))));
     let result = match command {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),

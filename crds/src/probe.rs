@@ -119,7 +119,7 @@ pub enum ReadAs {
     Text,
 }
 
-/// Metrics in the text format of Prometheus, or a query in PromQL.
+/// Metrics in the text format of Prometheus, or a query in `PromQL`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.query) != has(self.metrics)").message("metrics (what is kept of a scrape) or query (PromQL for a server): exactly one of the two"))]

@@ -166,6 +166,7 @@ fn describe(container: &ContainerInspectResponse) -> Value {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // what json! makes
 mod tests {
     use super::*;
 

@@ -44,7 +44,7 @@ impl<'a> Filling<'a> {
     pub(super) fn text(&self, field: &str, text: &str) -> Result<String, Mistake> {
         let parts = template::parts(text).map_err(|message| self.wrong(field, message))?;
         match (parts.as_slice(), self.target) {
-            ([_], _) | ([], _) => Ok(text.to_owned()),
+            ([_] | [], _) => Ok(text.to_owned()),
             (_, None) => Err(self.wrong(field, "{{target}} stands here, and the probe has no targets")),
             (parts, Some(target)) => {
                 self.used.set(true);

@@ -110,20 +110,20 @@ impl Dialer {
 /// long.
 async fn first(addresses: Vec<SocketAddr>) -> Result<TcpStream, String> {
     let mut left = addresses.into_iter();
-    let mut tries = FuturesUnordered::new();
+    let mut attempts = FuturesUnordered::new();
     let mut last = "no address".to_owned();
     loop {
         let more = left.len() > 0;
-        if tries.is_empty() {
+        if attempts.is_empty() {
             let Some(address) = left.next() else { return Err(last) };
-            tries.push(TcpStream::connect(address));
+            attempts.push(TcpStream::connect(address));
         }
         tokio::select! {
-            Some(tried) = tries.next() => match tried {
+            Some(tried) = attempts.next() => match tried {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = plain(&error),
             },
-            () = sleep(NEXT_ADDRESS), if more => tries.extend(left.next().map(TcpStream::connect)),
+            () = sleep(NEXT_ADDRESS), if more => attempts.extend(left.next().map(TcpStream::connect)),
         }
     }
 }

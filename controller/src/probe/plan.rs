@@ -120,9 +120,9 @@ pub(super) fn plan(probe: &Probe, path: &str) -> Result<Plan, Mistake> {
             fits.then_some(duration).ok_or_else(|| wrong(field, &format!("it is between {least:?} and {most:?}")))
         }
     };
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let interval = within("interval", probe.interval, INTERVAL, Duration::from_secs(1), hour)?;
-    let timeout = within("timeout", probe.timeout, TIMEOUT, Duration::from_millis(50), Duration::from_secs(60))?;
+    let timeout = within("timeout", probe.timeout, TIMEOUT, Duration::from_millis(50), Duration::from_mins(1))?;
     let select = Select::new(&probe.select, path)?;
     let what = what(probe, path, select.as_ref())?;
     Ok(Plan { name: probe.name.clone(), interval, timeout, what, select })
@@ -200,6 +200,7 @@ fn step(probe: &Probe, path: &str, target: Option<&str>) -> Result<(Step, bool),
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // what json! makes
 mod tests {
     use super::*;
     use serde_json::{Value, json};

@@ -9,7 +9,7 @@ mod text;
 use std::collections::BTreeSet;
 
 use crds::probe::PrometheusProbe;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::{Answer, Failure, Read, Stage};
 use super::client::Request;
@@ -108,7 +108,10 @@ impl Prometheus {
 
 /// One series, as it stands in a reading.
 fn series(labels: Map<String, Value>, value: f64) -> Value {
-    json!({ "labels": labels, "value": float_to_json(value) })
+    Value::Object(Map::from_iter([
+        ("labels".to_owned(), Value::Object(labels)),
+        ("value".to_owned(), float_to_json(value)),
+    ]))
 }
 
 #[cfg(test)]

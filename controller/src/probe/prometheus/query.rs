@@ -1,5 +1,7 @@
 //! The answer of a Prometheus server to an instant query.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -11,7 +13,10 @@ pub(super) fn escaped(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(byte.into()),
-            byte => escaped.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // Into a String nothing fails.
+                let _ = write!(escaped, "%{byte:02X}");
+            }
         }
     }
     escaped

@@ -1,4 +1,4 @@
-//! The text format of Prometheus, and of OpenMetrics as far as it is the same: a page is read as it comes, and only the
+//! The text format of Prometheus, and of `OpenMetrics` as far as it is the same: a page is read as it comes, and only the
 //! series that somebody wants are kept of it.
 
 use std::collections::{BTreeMap, BTreeSet};

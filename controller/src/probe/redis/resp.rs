@@ -177,7 +177,7 @@ mod tests {
         assert!(all(b"$9223372036854775807\r\n").is_err());
         assert!(all(&b"*1\r\n".repeat(100)).unwrap_err().contains("nested too deeply"));
         assert!(all(&b"*100\r\n".repeat(10)).is_ok());
-        assert!(all(&[b'+'; 70_000]).unwrap_err().contains("does not end"));
+        assert!(all(&vec![b'+'; 70_000]).unwrap_err().contains("does not end"));
         assert_eq!(answer(b"*2\r\n$3\r\nabc\r\n", 13), Err("the answer is longer than 13 bytes".into()));
     }
 

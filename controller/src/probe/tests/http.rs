@@ -34,15 +34,15 @@ async fn a_redirect_is_a_reading_and_not_followed() {
 #[tokio::test]
 async fn method_headers_and_body_are_sent_for_each_target() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let sees = seen.clone();
+    let requests = seen.clone();
     let server = serve(move |stream, _| {
-        let sees = sees.clone();
+        let requests = requests.clone();
         async move {
             let mut stream = BufReader::new(stream);
             let head = head(&mut stream).await.unwrap();
             let mut body = [0; 3];
             stream.read_exact(&mut body).await.unwrap();
-            sees.lock().unwrap().push(format!("{head}{}", String::from_utf8_lossy(&body)));
+            requests.lock().unwrap().push(format!("{head}{}", String::from_utf8_lossy(&body)));
             stream.write_all(ok("1").as_bytes()).await.unwrap();
         }
     })
