@@ -197,7 +197,7 @@ async fn the_engine_ends_and_freezes_what_no_supervisor_would_find() {
     let sandbox = provider.create(&plan, MemoryLedger::new()).await.unwrap();
     // In a session of its own and without its marks: nothing inside finds it.
     let hidden =
-        "setsid env -i sh -c 'while :; do date +%s%N > /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
+        "setsid env -i sh -c 'while :; do date +%s%N >> /work/alive; sleep 0.05; done' >/dev/null 2>&1 & sleep 0.3";
     run(&sandbox, 1, hidden).await;
     let state = |what: &str| docker(&["inspect", "-f", &format!("{{{{.State.{what}}}}}"), sandbox.name()]);
 
@@ -206,7 +206,7 @@ async fn the_engine_ends_and_freezes_what_no_supervisor_would_find() {
     assert_eq!((state("Paused"), state("Running")), ("true".into(), "true".into()));
     provider.pause(&request.session, false).await.unwrap();
     provider.pause(&request.session, false).await.unwrap();
-    let alive = out(&run(&sandbox, 2, "cat /work/alive; sleep 0.3; cat /work/alive").await);
+    let alive = out(&run(&sandbox, 2, "tail -n 1 /work/alive; sleep 0.3; tail -n 1 /work/alive").await);
     let beats: Vec<_> = alive.lines().collect();
     assert!(beats.len() == 2 && beats[0] != beats[1], "it goes on: {alive}");
 
