@@ -50,9 +50,13 @@ struct Host {
 
 impl Host {
     fn listen() -> Self {
-        let udp = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-        let port = udp.local_addr().unwrap().port();
-        let tcp = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+        // A number that is free for both: one that is free for the first may be taken for the second.
+        let free = || {
+            let udp = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+            let port = udp.local_addr().unwrap().port();
+            Some((TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).ok()?, udp, port))
+        };
+        let (tcp, udp, port) = (0..100).find_map(|_| free()).expect("a port that is free for TCP and UDP");
         tcp.set_nonblocking(true).unwrap();
         udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let (heard, over) = (Arc::<Mutex<BTreeSet<String>>>::default(), Arc::new(AtomicBool::new(false)));
