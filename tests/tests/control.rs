@@ -159,8 +159,12 @@ async fn a_storm_is_queued_with_places_and_ends_in_order() {
     let namespace = Cluster::connect().await.namespace("storm").await;
     namespace.subject("limiter", "ratelimiter").await;
     let names: Vec<_> = (0..60).map(|i| format!("storm-{i:02}")).collect();
-    for name in &names {
-        namespace.incident(name, "limiter", json!({"agent": {"model": "offline-sleeper"}, "severity": "info"})).await;
+    let info = json!({"agent": {"model": "offline-sleeper"}, "severity": "info"});
+    // One runs before the worse one comes: of two that wait the worse one would be first.
+    namespace.incident(&names[0], "limiter", info.clone()).await;
+    namespace.wait(&names[0], "running", SOON, |i| phase(i) == "Running").await;
+    for name in &names[1..] {
+        namespace.incident(name, "limiter", info.clone()).await;
     }
     namespace
         .incident("worst", "limiter", json!({"agent": {"model": "offline-sleeper"}, "severity": "critical"}))
