@@ -121,6 +121,12 @@ pub(super) fn names_a_secret(data: &[u8], start: usize, end: usize) -> bool {
         && BEFORE.as_ref().is_some_and(|regex| regex.is_match(before))
 }
 
+/// Whether the document around a place said before it that it is a Kubernetes Secret.
+pub(super) fn in_a_secret(data: &[u8], at: usize) -> bool {
+    let before = data.get(document(data, at).0..at).unwrap_or_default();
+    memchr::memmem::find_iter(before, "Secret").any(|kind| names_a_secret(before, kind, kind + "Secret".len()))
+}
+
 static DATA: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?m-u)^([ \t]*(?:- )?)(?:data|stringData):[ \t]*\r?$|\\*"(?:data|stringData)\\*"\s*:\s*\{"#).ok()
 });
@@ -267,6 +273,5 @@ pub(super) fn open_object(data: &[u8]) -> Option<usize> {
     let regex = DATA.as_ref()?;
     let hit = regex.find_iter(data).last()?;
     let (from, to) = document(data, hit.start());
-    let object = OBJECT.as_ref().is_some_and(|regex| regex.is_match(data.get(from..hit.start()).unwrap_or_default()));
-    (object && to == data.len() && !says_its_kind(data, from, hit.start(), to)).then(|| line_start(data, hit.start()))
+    (to == data.len() && !says_its_kind(data, from, hit.start(), to)).then(|| line_start(data, hit.start()))
 }

@@ -388,6 +388,21 @@ fn in_pieces(text: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
 }
 
 #[test]
+fn a_password_in_one_word_with_a_key_that_is_still_coming() {
+    let text =
+        "redis-cli -a hunter2hunter2-----BEGIN RSA PRIVATE KEY-----\nMIIB\nAAAA\n-----END RSA PRIVATE KEY-----\nPONG\n";
+    for length in 1..text.len() {
+        let (out, _) = in_pieces(text.as_bytes(), &[length]);
+        let out = String::from_utf8_lossy(&out).into_owned();
+        assert!(!out.contains("hunter2") && !out.contains("MIIB"), "in pieces of {length}: {out}");
+        assert!(
+            out.starts_with("redis-cli -a [redacted:") && out.ends_with("\nPONG\n"),
+            "in pieces of {length}: {out}"
+        );
+    }
+}
+
+#[test]
 fn pieces_become_what_the_whole_becomes() {
     let text = corpus::with_secrets();
     let whole = redactor().bytes(text.as_bytes(), Edges::WHOLE);
