@@ -39,6 +39,7 @@ pub mod model;
 pub mod money;
 pub mod printable;
 pub mod probe;
+mod processes;
 pub mod redact;
 pub mod run;
 pub mod sandbox;

@@ -3,13 +3,12 @@
 //! It ends when its main process ends, or when its time is over; whatever it left behind is killed then, so that a probe
 //! that runs every second leaves no pile. Its output is bounded, and it sees nothing of the observer's environment.
 
-use std::fs;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crds::probe::{ExecProbe, ReadAs};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use super::mistake::{Filling, Mistake};
 use super::read_as;
 use super::room::Collected;
 use super::run::World;
-use crate::printable;
+use crate::{printable, processes};
 
 /// The mark of a probe's processes, in their environment: one that left its group is found by it.
 const MARK: &str = "OPERATOR_PROBE";
@@ -159,10 +158,10 @@ impl Running {
 
     /// Kills, on a thread of its own, what left the group.
     fn sweep(&self) {
-        let mark = format!("{MARK}={}", self.mark);
+        let marks = [format!("{MARK}={}", self.mark)];
         let _ = std::thread::Builder::new().name("sweep".into()).spawn(move || {
             for _ in 0..SWEEPS {
-                if !sweep(mark.as_bytes()) {
+                if !processes::kill_marked(&marks).any {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(20));
@@ -178,21 +177,6 @@ impl Drop for Running {
             self.sweep();
         }
     }
-}
-
-/// Kills every process with this mark in its environment; whether there was one.
-fn sweep(mark: &[u8]) -> bool {
-    let mut any = false;
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid
-            && let Ok(environment) = fs::read(entry.path().join("environ"))
-            && environment.split(|byte| *byte == 0).any(|one| one == mark)
-        {
-            any |= kill_process(pid, Signal::KILL).is_ok();
-        }
-    }
-    any
 }
 
 async fn collect(pipe: &mut (impl AsyncRead + Unpin), out: &mut Collected<'_>) -> Result<(), String> {

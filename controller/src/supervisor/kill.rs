@@ -3,17 +3,16 @@
 //! A descendant that leaves the group (`setsid`) still carries `OPERATOR_COMMAND=SEQ` and
 //! `OPERATOR_SESSION=SESSION` in its environment, unless it hides it. Then it lives until its container ends; that is the real wall.
 
+use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
-use std::{fs, io};
 
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Config;
+use crate::processes::{self, Seen};
 
 /// The environment variables that mark all that a command started.
 pub(super) const COMMAND: &str = "OPERATOR_COMMAND";
@@ -48,7 +47,7 @@ fn group_is_alone(leader: Pid) -> bool {
         return true;
     }
     let group = leader.as_raw_nonzero().get();
-    !processes().any(|pid| {
+    !processes::all().any(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The name in parentheses may hold anything, also parentheses.
         let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
@@ -101,30 +100,6 @@ async fn help(config: &Config, seq: i64) -> bool {
     false
 }
 
-struct Seen {
-    /// Something was found and killed.
-    any: bool,
-    /// There are processes that this one may not look at.
-    hidden: bool,
-}
-
 fn end_seen(session: &str, seq: i64) -> Seen {
-    let marks = [format!("{COMMAND}={seq}"), format!("{SESSION}={session}")];
-    let mut seen = Seen { any: false, hidden: false };
-    for pid in processes() {
-        match fs::read(format!("/proc/{pid}/environ")) {
-            // A zombie has no environment left, so it is not found again and again.
-            Ok(all) if marks.iter().all(|mark| all.split(|byte| *byte == 0).any(|one| one == mark.as_bytes())) => {
-                seen.any |= Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
-            }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => seen.hidden = true,
-            _ => {}
-        }
-    }
-    seen
-}
-
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    processes::kill_marked(&[format!("{COMMAND}={seq}"), format!("{SESSION}={session}")])
 }
