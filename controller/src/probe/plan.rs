@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crds::probe::{DockerProbe, Probe};
+use crds::probe::{DockerProbe, ExecProbe, HttpProbe, Probe, PrometheusProbe, RedisProbe, TcpProbe};
 use kube::core::Duration as KubeDuration;
 
 use super::answer::{Read, Stage};
@@ -128,23 +128,57 @@ pub(super) fn plan(probe: &Probe, path: &str) -> Result<Plan, Mistake> {
     Ok(Plan { name: probe.name.clone(), interval, timeout, what, select })
 }
 
+/// The one kind of a probe that looks from where we are.
+enum Kind<'a> {
+    Http(&'a HttpProbe),
+    Prometheus(&'a PrometheusProbe),
+    Tcp(&'a TcpProbe),
+    Redis(&'a RedisProbe),
+    Exec(&'a ExecProbe),
+}
+
+impl Kind<'_> {
+    /// Its field in the probe.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Prometheus(_) => "prometheus",
+            Self::Tcp(_) => "tcp",
+            Self::Redis(_) => "redis",
+            Self::Exec(_) => "exec",
+        }
+    }
+
+    /// The look at one target.
+    fn step(&self, fill: &Filling) -> Result<Step, Mistake> {
+        Ok(match self {
+            Self::Http(http) => Step::Http(Box::new(http::prepare(http, fill)?)),
+            Self::Prometheus(prometheus) => Step::Prometheus(Box::new(prometheus::prepare(prometheus, fill)?)),
+            Self::Tcp(tcp) => Step::Tcp(tcp::prepare(tcp, fill)?),
+            Self::Redis(redis) => Step::Redis(redis::prepare(redis, fill)?),
+            Self::Exec(exec) => Step::Exec(exec::prepare(exec, fill)?),
+        })
+    }
+}
+
 fn what(probe: &Probe, path: &str, select: Option<&Select>) -> Result<What, Mistake> {
-    let wrong = |field: &str, message: &str| Mistake::new(format!("{path}.{field}"), message);
     let Probe { http, prometheus, tcp, redis, exec, docker, .. } = probe;
-    let kinds =
-        [http.is_some(), prometheus.is_some(), tcp.is_some(), redis.is_some(), exec.is_some(), docker.is_some()];
-    if kinds.into_iter().filter(|is| *is).count() != 1 {
-        return Err(Mistake::new(path, "a probe is exactly one of http, prometheus, tcp, redis, exec and docker"));
-    }
-    if let Some(docker) = docker {
-        return match probe.targets.as_slice() {
-            [] => Ok(What::Engine(docker.clone())),
-            _ => Err(wrong("targets", "a docker probe sees every container of the project: it has no targets")),
-        };
-    }
+    let kind = match (http, prometheus, tcp, redis, exec, docker) {
+        (Some(http), None, None, None, None, None) => Kind::Http(http),
+        (None, Some(prometheus), None, None, None, None) => Kind::Prometheus(prometheus),
+        (None, None, Some(tcp), None, None, None) => Kind::Tcp(tcp),
+        (None, None, None, Some(redis), None, None) => Kind::Redis(redis),
+        (None, None, None, None, Some(exec), None) => Kind::Exec(exec),
+        (None, None, None, None, None, Some(docker)) => return engine(docker, probe, path),
+        _ => {
+            return Err(Mistake::new(path, "a probe is exactly one of http, prometheus, tcp, redis, exec and docker"));
+        }
+    };
+    let wrong = |field: &str, message: &str| Mistake::new(format!("{path}.{field}"), message);
     if probe.targets.len() > MOST_TARGETS {
         return Err(wrong("targets", &format!("there are more than {MOST_TARGETS}")));
     }
+    let place = format!("{path}.{}", kind.name());
     let mut seen = BTreeSet::new();
     let mut steps = Vec::new();
     for (at, target) in probe.targets.iter().enumerate() {
@@ -155,48 +189,25 @@ fn what(probe: &Probe, path: &str, select: Option<&Select>) -> Result<What, Mist
         if !seen.insert(target) {
             return Err(wrong(&field, "an earlier target is the same"));
         }
-        let (step, used) = step(probe, path, Some(target))?;
-        if !used && !select.is_some_and(Select::uses_target) {
+        let fill = Filling::new(&place, Some(target));
+        let step = kind.step(&fill)?;
+        if !fill.used() && !select.is_some_and(Select::uses_target) {
             return Err(wrong("targets", "nothing has {{target}} in it: all targets would be the same"));
         }
         steps.push((target.clone(), step));
     }
     if steps.is_empty() {
-        steps.push((String::new(), step(probe, path, None)?.0));
+        steps.push((String::new(), kind.step(&Filling::new(&place, None))?));
     }
     Ok(What::Here(steps))
 }
 
-/// The look at one target, and whether it depends on the target.
-fn step(probe: &Probe, path: &str, target: Option<&str>) -> Result<(Step, bool), Mistake> {
-    let Probe { http, prometheus, tcp, redis, exec, .. } = probe;
-    let at = |kind: &str| format!("{path}.{kind}");
-    if let Some(http) = http {
-        let path = at("http");
-        let fill = Filling::new(&path, target);
-        return Ok((Step::Http(Box::new(http::prepare(http, &fill)?)), fill.used()));
+fn engine(docker: &DockerProbe, probe: &Probe, path: &str) -> Result<What, Mistake> {
+    if probe.targets.is_empty() {
+        return Ok(What::Engine(docker.clone()));
     }
-    if let Some(prometheus) = prometheus {
-        let path = at("prometheus");
-        let fill = Filling::new(&path, target);
-        return Ok((Step::Prometheus(Box::new(prometheus::prepare(prometheus, &fill)?)), fill.used()));
-    }
-    if let Some(tcp) = tcp {
-        let path = at("tcp");
-        let fill = Filling::new(&path, target);
-        return Ok((Step::Tcp(tcp::prepare(tcp, &fill)?), fill.used()));
-    }
-    if let Some(redis) = redis {
-        let path = at("redis");
-        let fill = Filling::new(&path, target);
-        return Ok((Step::Redis(redis::prepare(redis, &fill)?), fill.used()));
-    }
-    if let Some(exec) = exec {
-        let path = at("exec");
-        let fill = Filling::new(&path, target);
-        return Ok((Step::Exec(exec::prepare(exec, &fill)?), fill.used()));
-    }
-    Err(Mistake::new(path, "a probe is exactly one of http, prometheus, tcp, redis, exec and docker"))
+    let message = "a docker probe sees every container of the project: it has no targets";
+    Err(Mistake::new(format!("{path}.targets"), message))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::servers::{answering, flooding, head, nobody, ok, serve, silent};
+use super::servers::{answering, flooding, head, keeping, nobody, ok, serve, silent};
 use super::{SHORT, again, fails, read, runner};
 
 #[tokio::test]
@@ -143,17 +143,9 @@ async fn what_is_not_there_is_said() {
     assert!(said.starts_with("the name nobody.invalid has no address"), "{said}");
 }
 
-/// A server that keeps its connections.
-async fn keeping(stream: tokio::net::TcpStream) {
-    let mut stream = BufReader::new(stream);
-    while head(&mut stream).await.is_some() {
-        stream.write_all(ok("1").as_bytes()).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_connection_is_used_again() {
-    let server = serve(|stream, _| keeping(stream)).await;
+    let server = keeping(ok("1")).await;
     let runner = runner(json!({"http": {"url": server.url()}}));
     for _ in 0..5 {
         assert!(again(&runner).await.ok);
@@ -163,7 +155,7 @@ async fn a_connection_is_used_again() {
 
 #[tokio::test]
 async fn a_request_that_must_not_be_made_twice_gets_its_own_connection() {
-    let server = serve(|stream, _| keeping(stream)).await;
+    let server = keeping(ok("1")).await;
     let runner = runner(json!({"http": {"url": server.url(), "method": "POST"}}));
     for _ in 0..3 {
         assert!(again(&runner).await.ok);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::output::Sink;
 use super::super::round::Round;
 use super::super::run::Runner;
-use super::servers::{head, nobody, ok, serve, silent};
+use super::servers::{head, keeping, nobody, ok, serve, silent};
 use super::{SHORT, again, fails, read, runner};
 
 /// Counts rounds, and has room as long as it is told.
@@ -136,16 +136,7 @@ fn an_expression_without_end_costs_only_its_own_probe() {
     runtime.block_on(async {
         let list = "0,".repeat(2000);
         let body = ok(&format!("[{list}0]"));
-        let server = serve(move |stream, _| {
-            let body = body.clone();
-            async move {
-                let mut stream = BufReader::new(stream);
-                while head(&mut stream).await.is_some() {
-                    stream.write_all(body.as_bytes()).await.unwrap();
-                }
-            }
-        })
-        .await;
+        let server = keeping(body).await;
         let endless = runner(json!({"timeout": SHORT, "http": {"url": server.url()}, "select": {
             "x": "value.exists(a, value.exists(b, value.exists(c, a + b + c == 1)))"
         }}));
@@ -164,16 +155,7 @@ fn an_expression_without_end_costs_only_its_own_probe() {
 async fn select_makes_a_large_answer_small() {
     let body = json!({"stores": (0..1000).map(|n| json!({"id": n, "pad": "x".repeat(100)})).collect::<Vec<_>>()});
     let body = ok(&body.to_string());
-    let server = serve(move |stream, _| {
-        let body = body.clone();
-        async move {
-            let mut stream = BufReader::new(stream);
-            while head(&mut stream).await.is_some() {
-                stream.write_all(body.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
+    let server = keeping(body).await;
     let whole = read(json!({"http": {"url": server.url()}})).await;
     assert!(whole.ok && whole.value.is_none());
     assert!(whole.error.unwrap().contains("is left out: a round has at most 65536"));

@@ -77,6 +77,20 @@ pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Server {
     .await
 }
 
+/// Answers every request of each connection with this.
+pub(super) async fn keeping(answer: String) -> Server {
+    serve(move |stream, _| {
+        let answer = answer.clone();
+        async move {
+            let mut stream = BufReader::new(stream);
+            while head(&mut stream).await.is_some() {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
 /// An answer with a length.
 pub(super) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
