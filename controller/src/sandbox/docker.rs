@@ -2,24 +2,22 @@
 //!
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
-//! * `standing`: what stands for a session already, and whose it is;
+//! * `standing`: what stands for a session already, and whose it is; `removal`: how it goes;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions, ListVolumesOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StartContainerOptions,
+    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
+    StartContainerOptions,
 };
 use futures::StreamExt as _;
-use futures::future::try_join_all;
 
 use super::changes::Changes;
-use super::dial::{Aside, Condition};
+use super::dial::Aside;
 use super::stream::{Identity, Patience, Stream};
 use super::{
     Command, CommandResult, HostAccess, Ledger, Leftover, Recovered, Sandbox, SandboxError, SandboxPlan,
@@ -27,7 +25,7 @@ use super::{
 };
 use crate::leader::Leadership;
 use crate::session::SessionId;
-use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
+use engine::{CallError, Engine, QUICK, SLOW};
 use exec::ExecDial;
 
 mod body;
@@ -38,6 +36,7 @@ mod gateway;
 mod host_access;
 pub mod names;
 mod networks;
+mod removal;
 mod standing;
 mod walls;
 
@@ -213,56 +212,6 @@ impl DockerProvider {
         let _ = read.await;
         words.text()
     }
-
-    async fn remove_container(&self, container: &str) -> Result<(), SandboxError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let call =
-            self.engine.call(SLOW, |docker| async move { docker.remove_container(container, Some(options)).await });
-        match call.await {
-            // Somebody else removes it; then it is gone in a moment.
-            Err(CallError::Conflict(reason)) if reason.contains("already in progress") => {
-                for _ in 0..100 {
-                    if matches!(self.engine.look(container).await, Condition::Gone(how) if how.contains("removed")) {
-                        return Ok(());
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Err(SandboxError::Refused(reason))
-            }
-            other => not_found_is_fine(other),
-        }
-    }
-
-    async fn remove_volume(&self, volume: &str) -> Result<(), SandboxError> {
-        let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-        let call = self.engine.call(QUICK, |docker| async move { docker.remove_volume(volume, Some(options)).await });
-        not_found_is_fine(call.await)
-    }
-
-    /// Removes all that a session has on the engine.
-    async fn remove_once(&self, session: &SessionId) -> Result<(), SandboxError> {
-        let labels = [(names::INSTALLATION, self.installation.as_str()), (names::SESSION, session.as_str())];
-        let containers = self.containers(&labels, true).await?;
-        self.none_is_later(&containers)?;
-        let ids = containers.iter().filter_map(|container| container.id.as_deref());
-        try_join_all(ids.map(|id| self.remove_container(id))).await?;
-        // Only now: a volume that is in use stays.
-        let volumes = self.volumes(Some(session)).await?;
-        try_join_all(volumes.iter().map(|(volume, _)| self.remove_volume(volume))).await?;
-        Ok(())
-    }
-
-    /// The volumes of this installation, or of one session of it, with their sessions.
-    async fn volumes(&self, session: Option<&SessionId>) -> Result<Vec<(String, SessionId)>, SandboxError> {
-        let mut labels = vec![(names::INSTALLATION, self.installation.as_str())];
-        labels.extend(session.map(|session| (names::SESSION, session.as_str())));
-        let options = ListVolumesOptionsBuilder::default().filters(&names::filter(&labels)).build();
-        let found = self.engine.call(QUICK, |docker| async move { docker.list_volumes(Some(options)).await }).await?;
-        let volumes = found.volumes.unwrap_or_default().into_iter();
-        Ok(volumes
-            .filter_map(|mut volume| Some((volume.name, SessionId::from(volume.labels.remove(names::SESSION)?))))
-            .collect())
-    }
 }
 
 #[async_trait]
@@ -330,14 +279,7 @@ impl SandboxProvider for DockerProvider {
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
-        // What a call that was given up made meanwhile still uses a volume.
-        for _ in 0..2 {
-            match self.remove_once(session).await {
-                Err(SandboxError::Refused(reason)) if reason.contains("volume is in use") => {}
-                other => return other,
-            }
-        }
-        self.remove_once(session).await
+        self.remove_all(session).await
     }
 
     async fn list(&self) -> Result<Vec<Leftover>, SandboxError> {
