@@ -168,16 +168,14 @@ pub fn float_to_json(float: f64) -> Json {
 }
 
 /// The first mistake of an expression, with its line and column.
-#[must_use]
-pub fn mistake(errors: &ParseErrors) -> String {
+fn mistake(errors: &ParseErrors) -> String {
     let Some(error) = errors.errors.first() else { return "the expression cannot be read".into() };
     let (line, column) = error.pos;
     format!("{line}:{column}: {}", printable::short_line(&error.msg, LONGEST_ERROR))
 }
 
 /// An error of an evaluation, on one short line.
-#[must_use]
-pub fn said(error: &ExecutionError) -> String {
+fn said(error: &ExecutionError) -> String {
     printable::short_line(&error.to_string(), LONGEST_ERROR)
 }
 

@@ -18,7 +18,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The only way to make one: names and fields in its sentence come from the client, and its terminal shows them.
+    /// How every one is made: names and fields in its sentence come from the client, and its terminal shows them.
     #[must_use]
     pub fn new(status: StatusCode, reason: impl AsRef<str>) -> Self {
         Self { status, reason: short_line(reason.as_ref(), LONGEST_REASON) }

@@ -16,7 +16,6 @@ use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Controller, WatchStreamExt as _};
 use kube::{Api, Resource};
-
 use tokio::sync::watch;
 
 use super::Watched;
@@ -27,9 +26,8 @@ const REMEMBERED: usize = 1000;
 /// How many characters of what is wrong with one are logged.
 const SAID: usize = 500;
 
-/// A controller of all objects that fit their type.
-/// The second says when all of them were listed once. (The store says so as well, but of several that wait for it it
-/// wakes only the last, and the controller is one of them.)
+/// A controller of all objects that fit their type, and whether all of them were listed once. (The store says so as
+/// well, but of several that wait for it it wakes only the last, and the controller is one of them.)
 pub(super) fn controller<K: Watched>(api: Api<DeserializeGuard<K>>) -> (Controller<K>, watch::Receiver<bool>) {
     let (reader, writer) = store::<K>();
     let (listed, is_listed) = watch::channel(false);
