@@ -91,24 +91,30 @@ fn looks_like_key(text: &[u8]) -> usize {
 
 /// Where a key without a begin starts.
 fn begins_like_key(data: &[u8], end: usize) -> usize {
-    let mut start = line_start(data, end);
+    let start = line_start(data, end);
     // In one line, with escapes.
     let before = data.get(start..end).unwrap_or_default();
     if !before.is_empty() {
         let length = before.iter().rev().take_while(|byte| is_key_byte(**byte)).count();
         return end - length;
     }
-    while start > 0 && end - start < LONGEST_KEY {
-        let line = line_start(data, start - 1);
-        let text = data.get(line..start).unwrap_or_default().trim_ascii();
+    key_lines_above(data, start)
+}
+
+/// Where the lines begin that stand above the line at `start` and could be a key's last ones.
+pub(super) fn key_lines_above(data: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while at > 0 && start - at < LONGEST_KEY {
+        let line = line_start(data, at - 1);
+        let text = data.get(line..at).unwrap_or_default().trim_ascii();
         // Only its last line is short.
-        let least = if start == line_start(data, end) { 1 } else { 16 };
+        let least = if at == start { 1 } else { 16 };
         if text.len() < least || !is_key_line(text) {
             break;
         }
-        start = line;
+        at = line;
     }
-    start
+    at
 }
 
 /// Whether `secret`, which stands from `start` to `end`, is the kind of a Kubernetes object.

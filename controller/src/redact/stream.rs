@@ -75,6 +75,10 @@ impl StreamRedactor {
             }
             safe = safe.min(key);
         }
+        // The last lines of a key whose begin nobody asked for (`tail key.pem`) say only at their end what they are.
+        if !most {
+            safe = safe.min(blocks::key_lines_above(held, line_start(held, held.len())));
+        }
         if !most && let Some(object) = blocks::open_object(&self.text) {
             safe = safe.min(object.saturating_sub(self.given));
         }
