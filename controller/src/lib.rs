@@ -32,6 +32,7 @@ pub mod gateway;
 pub mod halt;
 pub mod http;
 pub mod incident;
+pub mod invariant;
 pub mod leader;
 pub mod logging;
 pub mod metrics;

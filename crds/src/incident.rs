@@ -69,6 +69,10 @@ pub struct IncidentSpec {
     #[validate(length(max = 64))]
     pub evidence: Vec<Evidence>,
 
+    /// What opened it, unless a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+
     /// What should differ from the installation's defaults for this Incident's agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentOverrides>,
@@ -169,6 +173,42 @@ pub struct Evidence {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
+}
+
+/// What opened an Incident: the monitor, because an invariant was violated; or an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// Tells the fault from others of the Subject: a hash of Subject, invariant and key, or of the alert. The label
+    /// `operator.dev/fingerprint` has the same.
+    #[validate(length(min = 8, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]+$')").message("fingerprint has hexadecimal digits"))]
+    pub fingerprint: String,
+    /// The invariants that were violated when it was opened, each with its key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 64))]
+    pub violated: Vec<Violated>,
+    /// The name of the Incident of the same fingerprint that was resolved shortly before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 253))]
+    pub recurrence_of: Option<String>,
+    /// How often the same came again within the Subject's recurrence window, this one included; 0 for the first.
+    #[serde(default)]
+    #[validate(range(min = 0, max = 10_000))]
+    pub recurrences: i64,
+}
+
+/// An invariant, and the key that violates it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Violated {
+    /// The invariant.
+    #[validate(length(min = 1, max = 63))]
+    pub invariant: String,
+    /// The key; empty for an invariant without `forEach`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[validate(length(max = 253))]
+    pub key: String,
 }
 
 /// What should differ from the installation's defaults.

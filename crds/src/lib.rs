@@ -8,6 +8,7 @@
 
 pub mod condition;
 pub mod incident;
+pub mod invariant;
 pub mod names;
 pub mod probe;
 pub mod subject;

@@ -7,6 +7,8 @@ pub const LABEL_INSTALLATION: &str = "operator.dev/installation";
 pub const LABEL_SESSION: &str = "operator.dev/session";
 /// The Subject (`namespace/name`) that it was made for.
 pub const LABEL_SUBJECT: &str = "operator.dev/subject";
+/// The fingerprint of the fault for which an Incident was opened.
+pub const LABEL_FINGERPRINT: &str = "operator.dev/fingerprint";
 /// Holds an Incident until its session has ended and its container is gone.
 pub const FINALIZER: &str = "operator.dev/session";
 /// Field manager of the controller.
