@@ -38,6 +38,7 @@ pub mod tools;
 pub mod trail;
 pub mod transcript;
 mod turn;
+pub mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
