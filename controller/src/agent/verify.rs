@@ -1,7 +1,8 @@
 //! Whether the system is healthy again, as something other than the agent sees it.
 //!
 //! The agent's word is not enough: what it says is checked on fresh readings. Where these come from the loop does not
-//! know; it asks a [`Verifier`], and puts on record what that says.
+//! know; it asks a [`Verifier`], and puts on record what that says. How it asks stands in the session's first entry
+//! ([`Proving`]).
 
 pub mod fake;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crds::incident::Violated;
 use serde::{Deserialize, Serialize};
+
+pub use crate::audit::entry::Finding;
 
 /// What looks at the system for one session.
 #[async_trait]
@@ -23,8 +26,8 @@ pub trait Verifier: Send + Sync {
     /// May be dropped at any moment, and asked again.
     async fn verify(&self, request: &Verification) -> Verdict;
 
-    /// Resolves once all invariants hold again, of those that did not when this was called; never where nothing can be
-    /// said. Used to tell the agent, once.
+    /// Resolves once all invariants hold, on readings that are not stale. Asked only of a session whose Incident was
+    /// opened because one did not, to tell the agent once that it is over.
     ///
     /// May be dropped at any moment, and called again.
     async fn healed(&self);
@@ -63,19 +66,43 @@ pub enum Verdict {
     },
 }
 
-/// What was seen of an invariant, or of one key of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    /// The invariant; empty where it is about none of them (the observer is gone).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub invariant: String,
-    /// The key; empty for an invariant without `forEach`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub key: String,
-    /// What is violated, or why nobody can say.
-    pub message: String,
+/// How it is proven that the Incident of a session is over. Frozen in its first entry, so that a later controller asks
+/// for the same, whatever became of the Subject meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Proving {
+    /// Whether there is anything that can prove it.
+    pub provable: bool,
+    /// For how long all invariants have to hold, in milliseconds.
+    pub stabilization_ms: u64,
+    /// How often the agent may say that the fault is gone.
+    pub attempts: u32,
+    /// What was violated when the Incident was opened.
+    pub must: Vec<Violated>,
 }
+
+impl Default for Proving {
+    fn default() -> Self {
+        Self { provable: false, stabilization_ms: 15_000, attempts: 3, must: Vec::new() }
+    }
+}
+
+impl Proving {
+    /// For how long all invariants have to hold.
+    #[must_use]
+    pub fn stabilization(&self) -> Duration {
+        Duration::from_millis(self.stabilization_ms)
+    }
+
+    /// How long all checks of a session may take together, with the wait for readings.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        if self.provable { (self.stabilization() + PATIENCE) * self.attempts } else { Duration::ZERO }
+    }
+}
+
+/// How long readings are waited for, besides the time for which the invariants have to hold.
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Looks at nothing: for a Subject without invariants.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,8 @@
 //! What an entry can say. One struct a kind; the shapes are what readers of the trail rely on. Those of changes are in
-//! `change`.
+//! `change`, those of what the invariants said in `verification`.
 
 mod change;
+mod verification;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +16,7 @@ use crate::session::SessionId;
 pub use change::{
     Change, ChangeEntry, ChangeOrigin, ChangeOutcome, ChangeResult, ChangeTarget, CompletedChange, InputRecord,
 };
+pub use verification::{BegunVerification, EndedVerification, Finding, VerdictWord, VerificationEntry};
 
 /// One row of the trail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,8 +81,7 @@ impl EntryKind {
     }
 }
 
-/// An entry's content. `Verification` has no writer yet; its kind is reserved in the schema, and a reader shows what
-/// it does not know as it stands.
+/// An entry's content. A reader shows what it does not know as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EntryBody {
@@ -99,7 +100,7 @@ pub enum EntryBody {
     /// The agent's conclusion.
     Conclusion(ConclusionEntry),
     /// What the invariants said.
-    Verification(Value),
+    Verification(VerificationEntry),
     /// A person's words.
     Note(NoteEntry),
     /// Started, resumed, cancelled and so on.
@@ -163,6 +164,11 @@ pub struct Settings {
     pub cut: Value,
     /// The container that was asked for.
     pub sandbox: Value,
+    /// How it is proven that the Incident is over; null in sessions of a version that could not.
+    pub proving: Value,
+    /// Why no agent is asked, and what is said instead; null if one is.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub recurring: Value,
 }
 
 /// A message of the model, committed before anything in it is acted on.
@@ -435,6 +441,10 @@ pub enum ControlEvent {
     Nudged,
     /// The container was lost or replaced.
     SandboxLost,
+    /// More was seen of the Incident since it was opened: the agent is told.
+    Evidence,
+    /// The same came again too often: a person is needed, and the agent is not asked.
+    Recurring,
     /// The last entry: the phase in which it ended, and why.
     Sealed,
 }

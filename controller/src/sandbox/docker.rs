@@ -3,7 +3,7 @@
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `standing`: what stands for a session already, and whose it is;
-//! * `networks`: coming and going with the subject; `walls`: what of them is open;
+//! * `networks`: coming and going with the subject; `walls`: what of them is open; `held`: who stands still meanwhile;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
@@ -29,12 +29,14 @@ use crate::leader::Leadership;
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW, not_found_is_fine};
 use exec::ExecDial;
+use held::Held;
 
 mod body;
 mod brake;
 mod engine;
 mod exec;
 mod gateway;
+mod held;
 mod host_access;
 pub mod names;
 mod networks;
@@ -58,6 +60,7 @@ pub struct DockerProvider {
     engine_socket: String,
     epoch: u64,
     patience: Patience,
+    held: Arc<Held>,
 }
 
 impl DockerProvider {
@@ -72,6 +75,7 @@ impl DockerProvider {
             engine_socket: ENGINE_SOCKET.to_owned(),
             epoch: 1,
             patience: Patience::default(),
+            held: Arc::default(),
         })
     }
 
@@ -325,6 +329,7 @@ impl SandboxProvider for DockerProvider {
         // Only now: a volume that is in use stays.
         let volumes = self.volumes(Some(session)).await?;
         try_join_all(volumes.iter().map(|(volume, _)| self.remove_volume(volume))).await?;
+        self.held.forget(session);
         Ok(())
     }
 

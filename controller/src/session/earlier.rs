@@ -116,7 +116,7 @@ fn one(text: &mut String, attempt: &Attempt) {
 }
 
 /// A text of several lines, each behind a mark, so that none passes for one of ours.
-fn field(text: &mut String, name: &str, said: Option<&str>) {
+pub(super) fn field(text: &mut String, name: &str, said: Option<&str>) {
     let Some(said) = said.map(str::trim).filter(|said| !said.is_empty()) else { return };
     let cut: String = said.chars().take(FIELD).collect();
     let _ = writeln!(text, "| {name}:");

@@ -1,6 +1,5 @@
 //! A verifier for tests: it gives verdicts from a list and remembers what it was asked.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use tokio::sync::watch;
 
 use super::{Finding, Verdict, Verification, Verifier};
 
-/// Gives its verdicts in order; when they are used up nobody can say.
+/// The first verdict is that of the first attempt, and so on, however often it is asked for: a system does not become
+/// another one because a controller asks anew. Beyond the list nobody can say.
 #[derive(Debug)]
 pub struct FakeVerifier {
-    verdicts: Mutex<VecDeque<Verdict>>,
+    verdicts: Vec<Verdict>,
     requests: Mutex<Vec<Verification>>,
     delay: Duration,
     healed: watch::Sender<bool>,
@@ -23,7 +23,7 @@ impl FakeVerifier {
     #[must_use]
     pub fn new(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
         Self {
-            verdicts: Mutex::new(verdicts.into_iter().collect()),
+            verdicts: verdicts.into_iter().collect(),
             requests: Mutex::default(),
             delay: Duration::ZERO,
             healed: watch::Sender::new(false),
@@ -79,9 +79,9 @@ impl Verifier for FakeVerifier {
     async fn verify(&self, request: &Verification) -> Verdict {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         tokio::time::sleep(self.delay).await;
-        // Taken only now: a verification that was dropped has seen nothing.
-        let next = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        next.unwrap_or_else(|| unknown("the script is at its end"))
+        let at = usize::try_from(request.attempt).unwrap_or(0).checked_sub(1);
+        let verdict = at.and_then(|at| self.verdicts.get(at));
+        verdict.cloned().unwrap_or_else(|| unknown("the list is at its end"))
     }
 
     async fn healed(&self) {
