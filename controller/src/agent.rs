@@ -8,14 +8,16 @@
 //! * [`prompt`] and [`tools`]: what the model is told; [`present`]: what it sees of a result, inside of a
 //!   [`fence`]; [`compact`]: which old results leave the conversation;
 //! * [`transcript`]: entries → conversation; [`state`]: entries → where the session stands; [`step`]: from
-//!   there to what is next; [`frozen`]: what it is bound to. All of it pure;
+//!   there to what is next; `claim`: what follows from the agent's word; [`frozen`]: what it is bound to. All of it
+//!   pure;
 //! * `driver`, `turn` and `act`: the loop, which takes these steps; `execute`: one command; [`mod@resume`]: what
 //!   comes before the first step of a session that an earlier controller left; [`orders`], [`notes`] and `stand_by`:
-//!   what people order meanwhile;
+//!   what people order meanwhile; [`verify`] and `prove`: looking for itself whether the fault is gone;
 //! * [`budget`]: what may still be spent; [`summary`]: short summaries, off the critical path.
 
 mod act;
 pub mod budget;
+mod claim;
 pub mod compact;
 mod driver;
 pub mod end;
@@ -28,6 +30,7 @@ pub mod orders;
 pub mod present;
 pub mod progress;
 pub mod prompt;
+mod prove;
 pub mod resume;
 pub mod sandboxes;
 mod stand_by;
@@ -38,6 +41,7 @@ pub mod tools;
 pub mod trail;
 pub mod transcript;
 mod turn;
+pub mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,13 +51,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::Budgets;
 pub use end::{Findings, SessionEnd};
-pub use input::{DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
+pub use input::{DockerAccess, IncidentBrief, Recurring, SessionInput, SubjectBrief};
 pub use orders::{Aftermath, Brake, Orders, StillRuns};
-pub use progress::{Progress, ProgressLine, RunningCommand};
+pub use progress::{LastCheck, Progress, ProgressLine, RunningCommand};
 pub use resume::{Left, NotResumable};
 pub use sandboxes::{SandboxSource, Wanted};
 pub use summary::Summariser;
 pub use trail::{Trail, TrailError};
+pub use verify::{Proving, Verifier};
 
 use crate::model::Model;
 use crate::redact::Redactor;
@@ -78,6 +83,8 @@ pub struct AgentDeps {
     pub progress: watch::Sender<Progress>,
     /// What people order meanwhile.
     pub orders: Orders,
+    /// What sees whether the system is well again.
+    pub verifier: Arc<dyn Verifier>,
 }
 
 /// Runs a session from its first entry to its last.
@@ -87,7 +94,8 @@ pub struct AgentDeps {
 /// [`SessionEnd::Failed`] with the reason `AuditUnavailable`. Dropping the future stops the loop but
 /// kills no command; the caller removes the container in every case.
 pub async fn run(deps: AgentDeps, input: SessionInput, cancel: CancellationToken) -> SessionEnd {
-    let input = input.masked(&deps.redactor);
+    let mut input = input.masked(&deps.redactor);
+    input.proving.provable |= deps.verifier.can_prove();
     let first = Frozen::first_entry(&input, &fence::Fence::new(deps.redactor.boundary()));
     match Frozen::read(&first) {
         Ok(frozen) => {

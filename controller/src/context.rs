@@ -11,6 +11,8 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 
+use crate::agent::Verifier;
+use crate::agent::verify::NoInvariants;
 use crate::audit::AuditStore;
 use crate::events::Events;
 use crate::halt::Halt;
@@ -82,6 +84,13 @@ impl Context {
             .as_ref()
             .and_then(|labels| labels.get(names::LABEL_INSTALLATION))
             .is_none_or(|owner| *owner == self.installation)
+    }
+
+    /// What sees whether a Subject is well: the one place where a session and the monitor meet. There is no monitor
+    /// yet, so nothing can be seen.
+    #[must_use]
+    pub fn verifier(&self, _subject: &ObjectRef<Subject>) -> Arc<dyn Verifier> {
+        Arc::new(NoInvariants)
     }
 
     /// The halt of the whole installation, if there is one.

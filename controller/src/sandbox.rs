@@ -159,6 +159,14 @@ pub struct SandboxPlan {
     pub networks: Vec<NetworkRef>,
 }
 
+impl SandboxPlan {
+    /// For a session that asks for no container: nothing was looked for.
+    #[must_use]
+    pub fn unused(request: &SandboxRequest) -> Self {
+        Self { request: request.clone(), image_id: String::new(), networks: Vec::new() }
+    }
+}
+
 /// A network of the subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkRef {

@@ -3,7 +3,7 @@
 //! A session is a task, not a long reconcile: [`engine`] starts, observes and cancels tasks keyed by
 //! (Incident UID, attempt); [`task`] is one of them from its row to the removal of its container,
 //! [`adopt`] one that an earlier controller began, `resume` how it is gone on with; [`brake`] stops it from outside,
-//! [`earlier`] tells it what earlier attempts left;
+//! [`earlier`] tells it what earlier attempts left, [`recurrence`] that the same fault was there before;
 //! [`queue`] says who may start and [`dispatch`] keeps it in order; [`spend`] what models may cost a day; [`sweep`]
 //! removes what an earlier controller left on the engine.
 
@@ -16,6 +16,7 @@ pub mod execs;
 pub mod id;
 pub mod ledger;
 pub mod queue;
+pub mod recurrence;
 mod resume;
 mod source;
 pub mod spend;

@@ -24,3 +24,5 @@ mod resume;
 mod rig;
 #[path = "agent_loop/secrets.rs"]
 mod secrets;
+#[path = "agent_loop/verify.rs"]
+mod verify;

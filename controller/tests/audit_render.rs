@@ -4,7 +4,7 @@
 use controller::audit::render::style::Style;
 use controller::audit::render::{Shown, json, markdown, table, text};
 use controller::audit::testing::story;
-use controller::audit::{StoredEntry, codec};
+use controller::audit::{EntryBody, StoredEntry, codec};
 use jiff::{SignedDuration, Timestamp};
 
 fn now() -> Timestamp {
@@ -12,9 +12,13 @@ fn now() -> Timestamp {
 }
 
 fn shown() -> Shown {
+    shown_of(story::bodies())
+}
+
+fn shown_of(bodies: Vec<(i64, EntryBody)>) -> Shown {
     let mut session = story::record();
     let entries: Vec<StoredEntry> = (1..)
-        .zip(story::bodies())
+        .zip(bodies)
         .map(|(seq, (ms, body))| {
             let at = session.new.started_at + SignedDuration::from_millis(ms);
             let bytes = codec::encode(&session.new.id, seq, at, &body).unwrap();
@@ -59,6 +63,19 @@ fn a_session_as_markdown() {
     assert!(is_harmless(&picture));
     insta::assert_snapshot!(picture);
     assert!(is_harmless(&markdown::session(&shown(), true, now())));
+}
+
+#[test]
+fn what_the_invariants_said() {
+    let shown = shown_of(story::checks());
+    let (short, full) = (text::session(&shown, options(false, false)), text::session(&shown, options(true, false)));
+    let page = markdown::session(&shown, false, now());
+    for picture in [&short, &full, &page] {
+        assert!(is_harmless(picture));
+    }
+    assert!(!short.contains("It is not gone.") && full.contains("It is not gone."), "{full}");
+    let steps = |picture: &str, from: &str| picture[picture.find(from).unwrap()..].to_owned();
+    insta::assert_snapshot!(format!("{}\n{}", steps(&short, "  +40"), steps(&page, "## Steps")));
 }
 
 #[test]

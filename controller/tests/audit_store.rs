@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use controller::audit::codec::{MAX_ENTRY_BYTES, encode};
+use controller::audit::entry::VerificationEntry;
 use controller::audit::postgres::{Roles, migrate};
 use controller::audit::reader::all_entries;
 use controller::audit::testing::samples::{begin, note, result_with, session};
@@ -95,7 +96,9 @@ async fn every_byte_comes_back() {
     let bodies = [
         note(hostile),
         result_with(Bytes::Text(hostile.into()), Bytes::Base64("//4AAQ==".into())),
-        EntryBody::Verification(serde_json::json!({"b": 1, "a": {"z": [1, 2.5, null, true]}, "k\0ey": "v"})),
+        EntryBody::Verification(VerificationEntry::Healed {
+            details: serde_json::json!({"b": 1, "a": {"z": [1, 2.5, null, true]}, "k\0ey": "v"}),
+        }),
     ];
     for (seq, body) in (1..).zip(&bodies) {
         store.append(&session, seq, Timestamp::now(), body).await.unwrap();
@@ -112,7 +115,7 @@ async fn every_byte_comes_back() {
     assert_eq!(body, encode(&session, 1, read[0].at, &bodies[0]).unwrap());
     let page = store.page(&session, 0, 10).await.unwrap();
     assert_eq!(page[2].body().unwrap(), bodies[2]);
-    let order: Vec<_> = page[2].data.as_object().unwrap().keys().collect();
+    let order: Vec<_> = page[2].data["details"].as_object().unwrap().keys().collect();
     assert_eq!(order, ["b", "a", "k\0ey"]);
 }
 

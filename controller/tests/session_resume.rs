@@ -14,7 +14,8 @@ mod rig;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use controller::agent::Budgets;
+use controller::agent::{Budgets, Proving};
+use controller::audit::entry::NoteEntry;
 use controller::audit::proof::row::{Scope, records};
 use controller::audit::proof::verify::{Expected, verify};
 use controller::audit::{AuditReader, AuditStore, EntryBody, FakeStore, SessionRecord, StoredEntry};
@@ -23,7 +24,7 @@ use controller::config::redaction::RedactionConfig;
 use controller::context::Context;
 use controller::events::Events;
 use controller::incident::places::Places;
-use controller::incident::validate::{Accepted, Defaults};
+use controller::incident::validate::{Accepted, Defaults, Recurrence};
 use controller::leader::Leadership;
 use controller::metrics::Metrics;
 use controller::model::PriceTable;
@@ -40,7 +41,7 @@ use controller::session::task::{self, Work};
 use controller::session::view::End;
 use controller::session::{Engine, SessionKey, adopt, sweep};
 use controller::status::StatusWriter;
-use crash::{DyingModel, DyingStore, Fuse, Moment};
+use crash::{DyingModel, DyingStore, Fuse, Moment, check_proof};
 use crds::{Incident, IncidentPhase};
 use kube::runtime::reflector::ObjectRef;
 use rig::{conclude, shell};
@@ -56,17 +57,22 @@ struct World {
     provider: FakeProvider,
     fuse: Arc<Mutex<Fuse>>,
     script: Vec<Step>,
+    accepted: Accepted,
 }
 
 impl World {
     fn new(script: Vec<Step>) -> Self {
+        Self::with(script, accepted())
+    }
+
+    fn with(script: Vec<Step>, accepted: Accepted) -> Self {
         let fuse = Arc::new(Mutex::new(Fuse::default()));
         let seen = fuse.clone();
         let provider = FakeProvider::new(move |command| {
             seen.lock().unwrap().command();
             CommandResult::exited(0, &format!("{}\n", command.command), "")
         });
-        Self { store: FakeStore::new(), provider, fuse, script }
+        Self { store: FakeStore::new(), provider, fuse, script, accepted }
     }
 
     /// A controller that has just started; it dies at `moment`.
@@ -133,7 +139,7 @@ impl World {
         if cancel {
             seat.cancel.cancel();
         }
-        let work = Work::new(&incident(), &accepted(), &context);
+        let work = Work::new(&incident(), &self.accepted, &[], &context);
         if expected {
             let incident = Arc::new(incident());
             context.engine.spawn(&key, adopt::adopt(context.clone(), incident, 1, Some(work), seat));
@@ -200,6 +206,7 @@ impl World {
         let calls = bodies.iter().filter(|body| matches!(body, EntryBody::ToolCall(_))).count();
         let results = bodies.iter().filter(|body| matches!(body, EntryBody::ToolResult(_))).count();
         assert_eq!(calls, results, "{what}: a call without its result");
+        check_proof(&bodies, what);
     }
 }
 
@@ -221,6 +228,8 @@ fn accepted() -> Accepted {
         budgets: Budgets::default(),
         access: Access::default(),
         egress: Vec::new(),
+        proving: Proving::default(),
+        recurrence: Recurrence { limit: 2, window: Duration::from_hours(1) },
     }
 }
 
@@ -264,6 +273,30 @@ async fn the_controller_may_die_at_any_moment() {
         let never_sent = world.bodies().iter().filter(|body| is_never_sent(body)).count();
         assert_eq!(commands.len() + never_sent, 2, "{what}: {commands:?}");
         assert_eq!(world.record().state.turns, 4, "{what}");
+    }
+}
+
+/// Where invariants are declared and nothing sees them, nothing is resolved, whenever the controller dies.
+#[tokio::test]
+async fn what_nothing_can_see_is_unproven_also_after_a_controller_died() {
+    let provable = || {
+        let proving = Proving { provable: true, ..Proving::default() };
+        World::with(vec![shell("a", "one"), conclude("b")], Accepted { proving, ..accepted() })
+    };
+    let world = provable();
+    let end = world.reconcile(None, false).await.unwrap();
+    assert_eq!((end.phase, end.reason.as_str()), (IncidentPhase::Escalated, "Unproven"));
+    assert!(end.message.contains("no invariants that could be looked at"), "{}", end.message);
+    assert_eq!(end.summary.as_deref(), Some("made it a master"));
+    world.check("no crash").await;
+    for row in 1..=world.bodies().len() {
+        for moment in [Moment::BeforeRow(row), Moment::AfterRow(row)] {
+            let world = provable();
+            assert_eq!(world.reconcile(Some(moment), false).await, None, "{moment:?}");
+            let end = world.reconcile(None, false).await.unwrap();
+            assert_eq!((end.phase, end.reason.as_str()), (IncidentPhase::Escalated, "Unproven"), "{moment:?}");
+            world.check(&format!("{moment:?}")).await;
+        }
     }
 }
 
@@ -315,7 +348,7 @@ async fn one_whose_entries_cannot_be_read_fails_on_record() {
     let world = World::new(script());
     assert_eq!(world.reconcile(Some(Moment::AfterSession), false).await, None);
     let id = world.record().new.id;
-    let note = EntryBody::Verification(serde_json::json!({"of": "nobody"}));
+    let note = EntryBody::Note(NoteEntry { number: 1, author: None, text: "of nobody".into(), at: None });
     world.store.append(&id, 1, jiff::Timestamp::now(), &note).await.unwrap();
     let end = world.reconcile(None, false).await.unwrap();
     assert_eq!((end.phase, end.reason.as_str()), (IncidentPhase::Failed, "NotResumable"));

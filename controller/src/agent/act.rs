@@ -14,7 +14,7 @@ use super::progress::{RunningCommand, printable};
 use super::step::{Answer, Todo};
 use super::tools::ShellCall;
 use super::transcript::{TELL, ToolUse};
-use super::{SessionEnd, present, prompt};
+use super::{SessionEnd, claim, present, prompt};
 use crate::audit::entry::{CallOutcome, ControlEvent, EntryBody, ToolCallEntry, ToolResultEntry};
 use crate::halt::Halt;
 use crate::redact::MaskedStream;
@@ -57,7 +57,12 @@ impl Session {
                 self.control(ControlEvent::Error, text, json!({"evidence": unknown})).await
             }
             Answer::Conclude(conclusion) => self.write(EntryBody::Conclusion(conclusion)).await.map(drop),
-            Answer::Accept => self.result(call, seq, CallOutcome::Accepted, &nothing(Duration::ZERO), None).await,
+            Answer::Accept => {
+                // Whether it is right is not said by that.
+                let claim = self.state.message.as_ref().and_then(|message| claim::of(message, &self.frozen));
+                let note = claim.map(|_| prompt::IS_CHECKED);
+                self.result(call, seq, CallOutcome::Accepted, &nothing(Duration::ZERO), note).await
+            }
         }
     }
 

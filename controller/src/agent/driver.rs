@@ -19,12 +19,15 @@ use super::compact;
 use super::execute::Sandboxes;
 use super::frozen::Frozen;
 use super::present::Presenter;
+use super::prove::Healing;
 use super::resume::REACH;
 use super::state::{END, FINDINGS, SHARE, State};
 use super::step::{Step, next};
 use super::summary::SummaryQueue;
 use super::transcript::{REPLACED, TELL};
-use super::{Aftermath, AgentDeps, Findings, Orders, Progress, SessionEnd, Trail, TrailError, Wanted};
+use super::{
+    Aftermath, AgentDeps, Findings, Orders, Progress, Recurring, SessionEnd, Trail, TrailError, Verifier, Wanted,
+};
 use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, IncidentEntry, ReasoningEntry};
 use crate::model::Model;
 use crate::session::SessionId;
@@ -69,6 +72,9 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) frozen: Frozen,
     pub(super) orders: Orders,
+    pub(super) verifier: Arc<dyn Verifier>,
+    /// Whether the system became well while the agent works.
+    pub(super) healing: Healing,
     pub(super) cancel: CancellationToken,
     pub(super) deadline: Instant,
     pub(super) presenter: Presenter,
@@ -123,6 +129,7 @@ impl Session {
         // What is only looked up for the end of a session is looked up for a moment in every case.
         let reach = if state.is_begun() { deadline.max(Instant::now() + REACH) } else { deadline };
         deps.progress.send_modify(|progress| progress.cost_known = frozen.pricing.known);
+        let healing = Healing::watch(deps.verifier.clone(), &frozen.proving, state.checks.healed_said);
         Self {
             _waiting: show_waiting(&*deps.recorder, deps.progress.clone()),
             summaries: SummaryQueue::start(deps.summariser, session.clone(), summaries),
@@ -134,6 +141,8 @@ impl Session {
             id: session,
             frozen,
             orders: deps.orders,
+            healing,
+            verifier: deps.verifier,
             cancel,
             deadline,
             state,
@@ -173,6 +182,7 @@ impl Session {
     async fn take(&mut self, step: Step) -> Flow<()> {
         match step {
             Step::Begin => self.begin().await,
+            Step::SayRecurring(recurring) => self.say_recurring(recurring).await,
             Step::SayUnpriced => {
                 let message = format!(
                     "no price is configured for the model {:?}: its cost is unknown, and reckoned at the dearest known \
@@ -196,6 +206,7 @@ impl Session {
             Step::Ask { max_tokens } => self.turn(max_tokens).await,
             Step::SayLimit { limit, max_tokens } => self.say_limit(limit, max_tokens).await,
             Step::AskLast { max_tokens } => self.last_turn(max_tokens).await,
+            Step::Verify { attempt, begun } => self.verify(attempt, begun).await,
             Step::Seal(_) => Ok(()),
         }
     }
@@ -204,6 +215,19 @@ impl Session {
         // There is always one where nothing stands yet.
         let Some(first) = self.first.take() else { return Err(Stop::Cancelled) };
         self.write(EntryBody::Incident(*first)).await.map(drop)
+    }
+
+    async fn say_recurring(&mut self, Recurring { message, findings }: Recurring) -> Flow<()> {
+        let end = SessionEnd::Escalated { reason: "Recurring".to_owned(), message, findings: Some(findings) };
+        let details = json!({END: end.as_decided()});
+        self.control(ControlEvent::Recurring, end.message().to_owned(), details).await
+    }
+
+    /// The wall time stood still for a while: it ends later.
+    pub(super) fn put_off(&mut self) {
+        let wall_time = Duration::from_secs(self.frozen.budgets.wall_time_seconds);
+        self.deadline = Instant::now() + wall_time.saturating_sub(self.state.wall_time(Timestamp::now()));
+        self.sandboxes.put_off(self.deadline);
     }
 
     /// The container is made while the model thinks.

@@ -10,12 +10,20 @@ use crate::audit::entry::{ConclusionEntry, Outcome};
 /// people.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionEnd {
-    /// The agent concluded. Whether it is right is for the verification to say; that the fault is
-    /// *not* gone is believed at once, and a person is needed (`Escalated`, `Unresolved`).
+    /// The agent says that the fault is gone, and that was proven.
+    Resolved {
+        /// What it says.
+        conclusion: ConclusionEntry,
+        /// What was seen, in a sentence.
+        message: String,
+    },
+    /// The agent concluded, and nothing could prove that it is right. That the fault is *not* gone is believed at once,
+    /// and a person is needed (`Escalated`, `Unresolved`).
     Concluded(ConclusionEntry),
     /// A person is needed.
     Escalated {
-        /// `TurnBudget`, `WallTimeBudget`, `TokenBudget`, `CostBudget`, `NoConclusion`,
+        /// `NotVerified` (the agent says that the fault is gone, and it is not), `Unproven` (nobody can say),
+        /// `Recurring`, `TurnBudget`, `WallTimeBudget`, `TokenBudget`, `CostBudget`, `NoConclusion`,
         /// `ModelRefused`, `ContextWindow`, `PausedTooOften`, `OutputLimit`.
         reason: String,
         /// In a sentence.
@@ -104,6 +112,7 @@ impl SessionEnd {
     #[must_use]
     pub fn phase(&self) -> &'static str {
         match self {
+            Self::Resolved { .. } => "Resolved",
             Self::Concluded(conclusion) if conclusion.outcome == Outcome::Unresolved => "Escalated",
             Self::Concluded(_) => "Concluded",
             Self::Escalated { .. } => "Escalated",
@@ -116,6 +125,7 @@ impl SessionEnd {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
+            Self::Resolved { .. } => "Resolved",
             Self::Concluded(conclusion) if conclusion.outcome == Outcome::Unresolved => "Unresolved",
             Self::Concluded(_) => "Concluded",
             Self::Escalated { reason, .. } | Self::Failed { reason, .. } => reason,
@@ -128,7 +138,10 @@ impl SessionEnd {
     pub fn message(&self) -> &str {
         match self {
             Self::Concluded(conclusion) => &conclusion.summary,
-            Self::Escalated { message, .. } | Self::Failed { message, .. } | Self::Cancelled { message, .. } => message,
+            Self::Resolved { message, .. }
+            | Self::Escalated { message, .. }
+            | Self::Failed { message, .. }
+            | Self::Cancelled { message, .. } => message,
         }
     }
 }

@@ -20,6 +20,8 @@ const HALT: Duration = Duration::from_millis(1200);
 const GRACE: Duration = Duration::from_secs(30);
 /// How long the end of the session waits for changes that are under way.
 const CLOSE: Duration = Duration::from_secs(30);
+/// How long a container that is being made is waited for before it is paused.
+const QUIET: Duration = Duration::from_secs(20);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -78,6 +80,16 @@ impl Sandboxes {
         let opened = opened??;
         self.current = Some(opened.clone());
         Ok(opened)
+    }
+
+    /// Waits for a container that is being made: it is not to be paused half made.
+    pub(super) async fn quiet(&self) {
+        let made = async {
+            while self.opening.as_ref().is_some_and(|opening| !opening.is_finished()) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let _ = timeout(QUIET, made).await;
     }
 
     /// The wall time ends later than it was said.

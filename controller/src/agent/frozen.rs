@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::fence::Fence;
 use super::present::Cut;
-use super::{Budgets, SessionInput, prompt, tools};
+use super::verify::Proving;
+use super::{Budgets, Recurring, SessionInput, prompt, tools};
 use crate::audit::entry::{IncidentEntry, Settings};
 use crate::model::{Pricing, thinking_for};
 
@@ -31,6 +32,10 @@ pub struct Frozen {
     pub pricing: Pricing,
     /// How much of a result the model sees.
     pub cut: Cut,
+    /// How it is proven that the Incident is over.
+    pub proving: Proving,
+    /// Why no agent is asked, if none is.
+    pub recurring: Option<Recurring>,
 }
 
 /// A first entry that does not say what a session needs.
@@ -71,6 +76,14 @@ impl Frozen {
                 None | Some(Value::Null) => Cut::default(),
                 Some(cut) => part("settings.cut", cut)?,
             },
+            proving: match settings.map(|settings| &settings.proving) {
+                None | Some(Value::Null) => Proving::default(),
+                Some(proving) => part("settings.proving", proving)?,
+            },
+            recurring: match settings.map(|settings| &settings.recurring) {
+                None | Some(Value::Null) => None,
+                Some(recurring) => Some(part("settings.recurring", recurring)?),
+            },
         })
     }
 
@@ -92,6 +105,8 @@ impl Frozen {
                 thinking: thinking_for(&input.model).unwrap_or(Value::Null),
                 cut: json(&cut),
                 sandbox: input.sandbox.clone(),
+                proving: json(&input.proving),
+                recurring: json(&input.recurring),
             })),
         }
     }

@@ -1,9 +1,11 @@
 //! What a session is given. All of it is frozen in the first entry.
 
+use crds::incident::Violated;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Budgets;
+use super::verify::Proving;
+use super::{Budgets, Findings};
 use crate::audit::entry::NoteEntry;
 use crate::gateway::policy::Mode;
 use crate::model::Pricing;
@@ -19,6 +21,12 @@ pub struct SessionInput {
     pub incident: IncidentBrief,
     /// What earlier attempts left, for the first message.
     pub earlier: Option<String>,
+    /// What became of the same fault before, for the first message.
+    pub recurrence: Option<String>,
+    /// Why no agent is asked, if the same came again too often.
+    pub recurring: Option<Recurring>,
+    /// How it is proven that the Incident is over.
+    pub proving: Proving,
     /// The system that it is about.
     pub subject: SubjectBrief,
     /// The model's name.
@@ -52,10 +60,32 @@ impl SessionInput {
                 ..self.incident
             },
             earlier: self.earlier.map(text),
+            recurrence: self.recurrence.map(text),
+            recurring: self.recurring.map(|recurring| recurring.masked(redactor)),
             subject: SubjectBrief { description: self.subject.description.map(text), ..self.subject },
             system_addition: self.system_addition.map(text),
             ..self
         }
+    }
+}
+
+/// The same fault came again too often for an agent to be asked once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recurring {
+    /// In a sentence.
+    pub message: String,
+    /// What is known of it from before.
+    pub findings: Findings,
+}
+
+impl Recurring {
+    fn masked(self, redactor: &Redactor) -> Self {
+        let text = |text: String| redactor.text(&text).value;
+        let Findings { root_cause, summary, follow_up } = self.findings;
+        let findings =
+            Findings { root_cause: root_cause.map(text), summary: text(summary), follow_up: follow_up.map(text) };
+        Self { message: text(self.message), findings }
     }
 }
 
@@ -79,6 +109,9 @@ pub struct IncidentBrief {
     /// What was seen; any JSON, null if there is none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub evidence: Value,
+    /// What was violated when it was opened, if a monitor opened it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violated: Vec<Violated>,
     /// Which attempt this is, from 1.
     pub attempt: i64,
     /// What people had said to the agent when it began.

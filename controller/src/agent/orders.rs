@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use crds::incident::Evidence;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -16,6 +17,8 @@ use crate::sandbox::SandboxError;
 pub struct Orders {
     /// All that people have said to the agent so far, in order; it only grows.
     pub notes: watch::Receiver<Vec<NoteEntry>>,
+    /// All that was seen of the Incident so far, in order; it only grows.
+    pub evidence: watch::Receiver<Vec<Evidence>>,
     /// The halt of the whole installation, while there is one.
     pub halt: watch::Receiver<Option<Halt>>,
     /// What stops the container, whatever happens inside.
@@ -32,6 +35,10 @@ pub trait Brake: Send + Sync + 'static {
     /// Ends every process of the session's container at once, because the installation is halted; the container is
     /// lost with that.
     async fn kill(&self) -> Result<(), SandboxError>;
+
+    /// Holds every process of the session's container where it stands, or lets it go on; a halt of the installation
+    /// holds it as well, and each lets go of its own only. Bounded.
+    async fn hold(&self, held: bool) -> Result<(), SandboxError>;
 }
 
 /// What is left when a session was ended from outside.
@@ -98,10 +105,19 @@ pub fn none() -> Orders {
         async fn kill(&self) -> Result<(), SandboxError> {
             Ok(())
         }
+
+        async fn hold(&self, _held: bool) -> Result<(), SandboxError> {
+            Ok(())
+        }
     }
 
     // A receiver keeps its last value when its sender is gone.
-    Orders { notes: watch::channel(Vec::new()).1, halt: watch::channel(None).1, brake: Arc::new(Nothing) }
+    Orders {
+        notes: watch::channel(Vec::new()).1,
+        evidence: watch::channel(Vec::new()).1,
+        halt: watch::channel(None).1,
+        brake: Arc::new(Nothing),
+    }
 }
 
 #[cfg(test)]

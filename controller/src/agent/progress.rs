@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::entry::{ChangeEntry, ChangeOutcome};
+use super::prompt::seconds;
+use crate::audit::entry::{ChangeEntry, ChangeOutcome, VerdictWord, VerificationEntry};
 use crate::audit::{EntryBody, EntryKind};
 use crate::model::Usage;
 use crate::money::NanoDollars;
@@ -15,6 +16,8 @@ use crate::printable::short_line;
 const RECENT: usize = 12;
 /// How many characters of an entry a line shows.
 const LINE: usize = 160;
+/// How many findings of a check a line names, at most.
+const FINDINGS: usize = 3;
 
 /// The state of a session, for the Incident's status and for screens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,20 @@ pub struct Progress {
     /// The command that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<RunningCommand>,
+    /// The last check of the agent's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<LastCheck>,
+}
+
+/// A check of the agent's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastCheck {
+    /// What it saw; none while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictWord>,
+    /// What has to hold, or what was seen, as a short printable line.
+    pub text: String,
 }
 
 /// One entry as a short printable line.
@@ -110,6 +127,14 @@ impl Progress {
                 self.output_tokens = self.output_tokens.saturating_add(whole(usage.output));
             }
             EntryBody::Note(note) => self.notes = self.notes.max(note.number),
+            EntryBody::Verification(entry) => {
+                let verdict = match entry {
+                    VerificationEntry::Begun(_) => None,
+                    VerificationEntry::Ended(ended) => Some(ended.verdict),
+                    VerificationEntry::Healed { .. } => return,
+                };
+                self.check = Some(LastCheck { verdict, text: printable(&check_of(entry)) });
+            }
             EntryBody::ToolResult(result) => self.redacted = self.redacted.saturating_add(result.redacted),
             // One without a limit is not to run.
             EntryBody::ToolCall(call) if call.timeout_ms.is_some() => self.commands += 1,
@@ -141,7 +166,26 @@ fn line_of(body: &EntryBody) -> String {
             format!("change {}: {}", done.change, outcome_of(&done.result.outcome))
         }
         EntryBody::Note(note) => printable(&format!("{}: {}", note.author(), note.text)),
-        EntryBody::Turn(_) | EntryBody::Verification(_) => String::new(),
+        EntryBody::Verification(verification) => printable(&check_of(verification)),
+        EntryBody::Turn(_) => String::new(),
+    }
+}
+
+/// What the invariants said, in a few words.
+fn check_of(verification: &VerificationEntry) -> String {
+    match verification {
+        VerificationEntry::Begun(begun) => {
+            let (attempt, of, window) = (begun.attempt, begun.attempts, seconds(begun.stabilization_ms));
+            format!("invariants must hold for {window}, seen fresh; attempt {attempt} of {of}")
+        }
+        VerificationEntry::Ended(ended) => match ended.verdict {
+            VerdictWord::Holds => {
+                format!("all invariants held for {}, seen in {} rounds", seconds(ended.window_ms), ended.seen)
+            }
+            VerdictWord::Violated => format!("violated: {}", ended.found(FINDINGS)),
+            VerdictWord::Unknown => format!("nobody can say: {}", ended.found(FINDINGS)),
+        },
+        VerificationEntry::Healed { .. } => "all invariants hold again, and the agent is told".to_owned(),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crds::incident::Violated;
 use serde_json::Value;
 
 use super::fence::Fence;
 use super::present::{Cut, clean};
+use super::verify::Proving;
 use super::{Budgets, DockerAccess, SessionInput, notes};
 
 /// The system prompt.
@@ -17,6 +19,7 @@ pub fn system(input: &SessionInput, cut: Cut, fence: &Fence) -> String {
     text.push_str(&limits(&input.budgets, cut));
     text.push_str(&data(fence));
     text.push_str(RULES);
+    text.push_str(&is_checked(&input.proving));
     text.push_str(notes::RULE);
     if let Some(addition) = input.system_addition.as_deref().map(str::trim).filter(|addition| !addition.is_empty()) {
         let _ = write!(text, "\n# From the people who run this system\n{addition}\n");
@@ -134,6 +137,37 @@ guess.
 - End with one call of `conclude`. A message without a tool call does not end the work.
 ";
 
+/// That the agent's word is checked, where it can be.
+fn is_checked(proving: &Proving) -> String {
+    if !proving.provable {
+        return String::new();
+    }
+    format!(
+        "\
+- Your word is checked. After `conclude` with `resolved` Operator looks for itself: all invariants of the system have to \
+hold for {window}, on fresh readings, while your container is paused. So a loop or a process that you left in it props \
+nothing up; a part of the system that was there and is gone counts as broken; and so does whatever else broke meanwhile. \
+If something is violated you are told what, and go on. You may say `resolved` {times} in all; after that a person takes \
+over.\n",
+        window = seconds(proving.stabilization_ms),
+        times = times(proving.attempts),
+    )
+}
+
+/// `1 time`, `3 times`.
+fn times(number: u32) -> String {
+    if number == 1 { "1 time".to_owned() } else { format!("{number} times") }
+}
+
+/// Milliseconds as people say them: `15 s`, `1.5 s`.
+#[must_use]
+pub fn seconds(ms: u64) -> String {
+    match ms % 1000 {
+        0 => format!("{} s", ms / 1000),
+        rest => format!("{}.{} s", ms / 1000, rest / 100),
+    }
+}
+
 /// The first user message. What was reported stands inside of the fence: it may come from an alert, and so
 /// from anybody.
 #[must_use]
@@ -150,6 +184,16 @@ pub fn first_message(input: &SessionInput, fence: &Fence) -> String {
         };
         let _ = write!(report, "\nEvidence:\n{evidence}\n");
     }
+    if !incident.violated.is_empty() {
+        report.push_str("\nInvariants of the system that were violated when it was opened:\n");
+        for Violated { invariant, key } in &incident.violated {
+            let _ = if key.is_empty() {
+                writeln!(report, "- {invariant}")
+            } else {
+                writeln!(report, "- {invariant}[{key}]")
+            };
+        }
+    }
     let mut text = format!("An incident is open.\n\nSeverity: {}\n", incident.severity);
     let _ = writeln!(text, "Incident: {}/{} (attempt {})", incident.namespace, incident.name, incident.attempt);
     let _ = writeln!(text, "What was reported:\n{}", fence.around(&report));
@@ -158,6 +202,9 @@ pub fn first_message(input: &SessionInput, fence: &Fence) -> String {
         let _ = writeln!(text, "{}", clean(description.trim()));
     }
     let _ = writeln!(text, "It runs at: {}", subject.location);
+    if let Some(recurrence) = &input.recurrence {
+        let _ = write!(text, "\n{recurrence}");
+    }
     if let Some(earlier) = &input.earlier {
         let _ = write!(text, "\n{earlier}");
     }
@@ -175,6 +222,34 @@ pub(super) const NUDGE: &str = "You called no tool. If you are done, call `concl
 /// The answer to a conclusion that a person's words came before.
 pub(super) const NOTE_WAITS: &str = "a person wrote to you meanwhile; read the note that follows, act on it if need be, \
                                      and call `conclude` again";
+
+/// The answer to a conclusion that is looked at next.
+pub(super) const IS_CHECKED: &str = "your word is on record; whether the fault is gone is looked at now";
+
+/// After a conclusion that was refuted; `what` stands in a fence.
+pub(super) fn refuted(proving: &Proving, attempt: u32, what: &str) -> String {
+    let left = proving.attempts.saturating_sub(attempt);
+    format!(
+        "Your conclusion stands on record and is not accepted: Operator looked for itself (check {attempt} of {of}: all \
+         invariants of the system have to hold for {window}), and these are violated:\n{what}\nYour container was paused \
+         meanwhile, so what you left running in it did not run; it goes on now. What broke meanwhile counts as well, \
+         whether you touched it or not. Find out what is still wrong, repair it so that it holds without you, and \
+         conclude again; or conclude `unresolved` with what a person should do. You may say `resolved` {left} more.",
+        of = proving.attempts,
+        window = seconds(proving.stabilization_ms),
+        left = times(left),
+    )
+}
+
+/// When more was seen of the incident; `what` stands in a fence.
+pub(super) fn joined(what: &str) -> String {
+    format!("More was seen of this incident since it was opened:\n{what}")
+}
+
+/// When the system is well again before the agent said so.
+pub(super) const HEALED: &str = "Operator sees that all invariants of the system hold again. If that is not your doing, it \
+                                 healed by itself: then change nothing more, find out why it broke and why it is well \
+                                 again if you can, and conclude, saying so.";
 
 /// After a halt of the whole installation.
 pub(super) fn released(lasted: Duration, why: &str) -> String {
@@ -236,10 +311,14 @@ mod tests {
                 description: Some("Since 10:00.".to_owned()),
                 severity: "critical".to_owned(),
                 evidence: json!({"rate": 0}),
+                violated: Vec::new(),
                 attempt: 1,
                 notes: Vec::new(),
             },
             earlier: None,
+            recurrence: None,
+            recurring: None,
+            proving: Proving::default(),
             subject: SubjectBrief {
                 name: "ratelimiter".to_owned(),
                 description: None,
@@ -272,6 +351,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        assert!(!text.contains("Your word is checked"), "nothing could check it");
+        let proving = Proving { provable: true, ..Proving::default() };
+        let checked = system(&SessionInput { proving, ..input() }, Cut::default(), &fence);
+        assert!(checked.contains("hold for 15 s") && checked.contains("`resolved` 3 times in all"), "{checked}");
         let gateway = system(&SessionInput { docker: DockerAccess::Gateway, ..input() }, Cut::default(), &fence);
         assert!(!gateway.contains("no Docker engine behind it"));
     }
@@ -289,6 +372,9 @@ mod tests {
         }
         let mut again = input();
         again.earlier = Some("Earlier attempts".to_owned());
+        again.recurrence = Some("It came again.\n".to_owned());
+        let violated = |key: &str| Violated { invariant: "node_down".to_owned(), key: key.to_owned() };
+        again.incident.violated = vec![violated("n2</data-"), violated("")];
         again.incident.notes = vec![crate::audit::entry::NoteEntry {
             number: 1,
             author: None,
@@ -296,6 +382,13 @@ mod tests {
             at: None,
         }];
         let text = first_message(&again, &fence);
-        assert!(text.contains("Earlier attempts") && text.contains("| Look at the disk.\n[end of note 1]"), "{text}");
+        let reported = text.find(&fence.open()).unwrap()..text.find(&fence.close()).unwrap();
+        assert!(text[reported].contains("- node_down[n2</data-]\n- node_down\n"), "{text}");
+        assert!(
+            text.contains("Earlier attempts")
+                && text.contains("It came again.")
+                && text.contains("| Look at the disk.\n[end of note 1]"),
+            "{text}"
+        );
     }
 }

@@ -155,6 +155,10 @@ impl Session {
                 let what = "the model may have been asked, and is asked again".to_owned();
                 (what, json!({"underWay": "model", "maxTokens": max_tokens, "inputTokens": input}))
             }
+            Step::Verify { attempt, begun: true } => {
+                let what = format!("check {attempt} of the agent's word was under way, and begins anew");
+                (what, json!({"underWay": "verification", "attempt": attempt}))
+            }
             _ => ("nothing was under way".to_owned(), json!({})),
         }
     }

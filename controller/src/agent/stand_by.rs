@@ -1,30 +1,39 @@
-//! What people order while a session runs, between two of its steps: it stands still while the installation is
-//! halted, and hears what they have to say before it asks the model or concludes.
+//! What happens outside while a session runs, between two of its steps: it stands still while the installation is
+//! halted, and hears what people have to say before it asks the model or concludes, and what else was seen of the system
+//! before it asks the model.
 //!
-//! Both are entries, so that a session which is resumed has heard the same and stood still as long.
+//! All of it are entries, so that a session which is resumed has heard the same and stood still as long.
 
 use std::time::Duration;
 
+use crds::incident::Evidence;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::driver::{Flow, Session, Stop};
 use super::prompt;
-use super::state::REPLACE;
+use super::state::{KNOWN, REPLACE};
 use super::step::{Step, Todo};
 use super::transcript::TELL;
-use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, NoteEntry};
+use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, NoteEntry, VerificationEntry};
+use crate::printable::short_line;
+use crate::redact::Redactor;
 
 /// After a longer halt the container is replaced: it would soon end by its own clock, in the middle of something.
 const KEEP: Duration = Duration::from_mins(4);
+/// Pieces of evidence that the model is told at once, and the characters of one and of its source.
+const MOST_EVIDENCE: usize = 16;
+const LONGEST_EVIDENCE: usize = 1000;
+const LONGEST_SOURCE: usize = 100;
 
 impl Session {
     /// Waits while the installation is halted, before a step that begins something. True if that was so; then the
     /// step is another one perhaps.
     pub(super) async fn stand_by(&mut self, step: &Step) -> Flow<bool> {
-        let begins =
-            matches!(step, Step::Ask { .. } | Step::AskLast { .. } | Step::Announce { todo: Todo::Shell(_), .. });
+        let begins = matches!(
+            step,
+            Step::Ask { .. } | Step::AskLast { .. } | Step::Verify { .. } | Step::Announce { todo: Todo::Shell(_), .. }
+        );
         let halt = self.orders.halt.borrow_and_update().clone();
         if !begins || (halt.is_none() && !self.state.is_halted()) {
             return Ok(false);
@@ -59,9 +68,7 @@ impl Session {
         let tell = prompt::released(lasted, sentence);
         let details = json!({"seconds": lasted.as_secs(), REPLACE: replace, TELL: tell});
         self.write(EntryBody::Control(ControlEntry { event: ControlEvent::Released, message, details })).await?;
-        let wall_time = Duration::from_secs(self.frozen.budgets.wall_time_seconds);
-        self.deadline = Instant::now() + wall_time.saturating_sub(self.state.wall_time(Timestamp::now()));
-        self.sandboxes.put_off(self.deadline);
+        self.put_off();
         Ok(())
     }
 
@@ -76,10 +83,56 @@ impl Session {
         let heard = self.state.transcript.heard;
         let new = |notes: &[NoteEntry]| notes.iter().filter(|note| note.number > heard).cloned().collect();
         let new: Vec<NoteEntry> = new(&self.orders.notes.borrow_and_update());
-        let any = !new.is_empty();
+        let mut any = !new.is_empty();
         for note in new {
             self.write(EntryBody::Note(note)).await?;
         }
+        if matches!(step, Step::Ask { .. } | Step::AskLast { .. }) {
+            any |= self.hear_evidence().await?;
+        }
+        if matches!(step, Step::Ask { .. }) {
+            any |= self.hear_of_health().await?;
+        }
         Ok(any)
     }
+
+    /// Puts on record what joined the Incident since the model was last told.
+    async fn hear_evidence(&mut self) -> Flow<bool> {
+        let all = self.orders.evidence.borrow_and_update().clone();
+        let new = all.get(self.state.evidence..).unwrap_or_default();
+        if new.is_empty() {
+            return Ok(false);
+        }
+        let redactor = &self.presenter.redactor;
+        let mut lines: Vec<String> = new.iter().take(MOST_EVIDENCE).map(|one| line_of(one, redactor)).collect();
+        if new.len() > lines.len() {
+            lines.push(format!("- and {} more, in the Incident", new.len() - lines.len()));
+        }
+        let message = match new.len() {
+            1 => "more was seen of the incident: one piece of evidence joined it".to_owned(),
+            count => format!("more was seen of the incident: {count} pieces of evidence joined it"),
+        };
+        let told = prompt::joined(&self.presenter.fence.around(&lines.join("\n")));
+        let details = json!({KNOWN: all.len(), TELL: told});
+        self.control(ControlEvent::Evidence, message, details).await?;
+        Ok(true)
+    }
+
+    /// Puts on record, once, that all invariants hold again though the agent has not concluded.
+    async fn hear_of_health(&mut self) -> Flow<bool> {
+        if self.state.checks.healed_said || !self.healing.is_seen() {
+            return Ok(false);
+        }
+        let details = json!({TELL: prompt::HEALED});
+        self.write(EntryBody::Verification(VerificationEntry::Healed { details })).await?;
+        Ok(true)
+    }
+}
+
+/// A piece of evidence in a line: alerts and the system's own words stand in it.
+fn line_of(evidence: &Evidence, redactor: &Redactor) -> String {
+    let at = evidence.observed_at.as_ref();
+    let at = at.map(|at| format!(", {}", at.0.strftime("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
+    let (source, message) = (redactor.text(&evidence.source).value, redactor.text(&evidence.message).value);
+    format!("- {} ({}{at})", short_line(&message, LONGEST_EVIDENCE), short_line(&source, LONGEST_SOURCE))
 }

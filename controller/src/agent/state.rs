@@ -15,11 +15,12 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::budget::Limit;
+use super::claim::Checks;
 use super::transcript::{Transcript, tool_uses};
 use super::{Findings, SessionEnd};
 use crate::audit::entry::{
-    CallOutcome, ChangeEntry, ChangeOrigin, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, ToolCallEntry,
-    TurnEntry,
+    CallOutcome, ChangeEntry, ChangeOrigin, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome,
+    ToolCallEntry, TurnEntry,
 };
 use crate::audit::{EntryKind, StoredEntry};
 use crate::model::StopReason;
@@ -37,6 +38,8 @@ pub const END: &str = "end";
 pub const FINDINGS: &str = "findings";
 /// The key in a `released` entry's details that says that the container is replaced after the halt.
 pub const REPLACE: &str = "replace";
+/// The key in an `evidence` entry's details under which stands how many pieces of evidence are known with it.
+pub const KNOWN: &str = "known";
 
 /// Where a session stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +60,10 @@ pub struct State {
     pub(super) container: Option<Container>,
     /// Whether a person said something since the last message.
     pub(super) note_waits: bool,
+    /// What became of the agent's word that the fault is gone.
+    pub(super) checks: Checks,
+    /// How many of the Incident's pieces of evidence the model knows.
+    pub(super) evidence: usize,
     /// Containers that were replaced because of a halt: they count for no fault.
     pub(super) replaced_by_halts: u32,
     /// Since when it stands still.
@@ -198,7 +205,10 @@ impl State {
         self.tick(at);
         self.transcript.take(seq, body);
         match body {
-            EntryBody::Incident(_) => self.begun = true,
+            EntryBody::Incident(incident) => {
+                self.begun = true;
+                self.evidence = incident.incident.get("evidence").and_then(Value::as_array).map_or(0, Vec::len);
+            }
             EntryBody::Turn(turn) => self.take_turn(turn),
             EntryBody::Reasoning(reasoning) => {
                 if let Some(message) = self.message.as_mut().filter(|message| message.turn == reasoning.turn) {
@@ -227,7 +237,10 @@ impl State {
             EntryBody::Change(ChangeEntry::Completed(done)) => drop(self.open_changes.remove(&done.change)),
             EntryBody::Control(control) => self.take_control(control),
             EntryBody::Note(_) => self.note_waits = true,
-            EntryBody::Verification(_) => {}
+            EntryBody::Verification(verification) => {
+                let claimed = self.message.as_ref().and_then(|message| message.conclusion.as_ref());
+                self.checks.take(verification, claimed.is_some_and(|said| said.outcome == Outcome::Resolved));
+            }
         }
     }
 
@@ -240,6 +253,7 @@ impl State {
     fn take_turn(&mut self, turn: &TurnEntry) {
         (self.loss, self.call) = (Loss::default(), None);
         self.note_waits = false;
+        self.checks.forget();
         if let Some(last) = &mut self.last_turn {
             last.answered = true;
         }
@@ -313,7 +327,11 @@ impl State {
                     self.loss.unsaid = Some(OVERSLEPT.to_owned());
                 }
             }
-            ControlEvent::Resumed | ControlEvent::Compacted => {}
+            ControlEvent::Evidence => {
+                let known = details[KNOWN].as_u64().and_then(|known| usize::try_from(known).ok());
+                self.evidence = self.evidence.max(known.unwrap_or(0));
+            }
+            ControlEvent::Resumed | ControlEvent::Compacted | ControlEvent::Recurring => {}
         }
         if let Some(end) = details.get(END).and_then(|end| SessionEnd::decided(end, &control.message)) {
             self.ending = Some(end);
@@ -329,8 +347,9 @@ impl State {
     /// How long the session runs at `now`, by the times of its entries.
     #[must_use]
     pub fn wall_time(&self, now: Timestamp) -> Duration {
-        // It does not run while the installation is halted.
-        let since = self.last_at.filter(|_| self.halted.is_none()).map(|last| now.duration_since(last));
+        // It does not run while the installation is halted, nor while Operator looks for itself.
+        let runs = self.halted.is_none() && !self.checks.is_open();
+        let since = self.last_at.filter(|_| runs).map(|last| now.duration_since(last));
         self.used.saturating_add(since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default())
     }
 
@@ -375,9 +394,12 @@ impl State {
             return Some(end);
         }
         let (reason, message) = (sealed.reason.clone(), sealed.message.clone());
-        Some(match sealed.phase.as_str() {
-            "Cancelled" => SessionEnd::Cancelled { message, findings: None },
-            "Escalated" => SessionEnd::Escalated { reason, message, findings: None },
+        let said = self.message.as_ref().and_then(|message| message.conclusion.clone());
+        Some(match (sealed.phase.as_str(), said) {
+            ("Resolved", Some(conclusion)) => SessionEnd::Resolved { conclusion, message },
+            ("Concluded", Some(conclusion)) => SessionEnd::Concluded(conclusion),
+            ("Cancelled", _) => SessionEnd::Cancelled { message, findings: None },
+            ("Escalated", _) => SessionEnd::Escalated { reason, message, findings: None },
             _ => SessionEnd::Failed { reason, message },
         })
     }

@@ -12,7 +12,7 @@ use super::progress::printable;
 use super::state::{BegunCall, Message, State, Words};
 use super::tools::{self, Call, ConcludeCall, ShellCall};
 use super::transcript::ToolUse;
-use super::{Findings, SessionEnd, prompt};
+use super::{Findings, Recurring, SessionEnd, claim, prompt};
 use crate::audit::entry::ConclusionEntry;
 use crate::model::StopReason;
 
@@ -28,6 +28,8 @@ const MOST_LOST: u32 = 2;
 pub enum Step {
     /// Write the first entry.
     Begin,
+    /// Say that the same came again too often: nothing is tried, and a person is needed.
+    SayRecurring(Recurring),
     /// Say that the model has no price.
     SayUnpriced,
     /// Put words of the last message on record.
@@ -96,6 +98,13 @@ pub enum Step {
         /// How much it may write.
         max_tokens: u32,
     },
+    /// Look whether the fault is gone, as the agent says.
+    Verify {
+        /// Which time in this session, from 1.
+        attempt: u32,
+        /// Whether that it begins is on record.
+        begun: bool,
+    },
     /// Write the last entry.
     Seal(SessionEnd),
 }
@@ -142,6 +151,9 @@ pub fn next(state: &State, frozen: &Frozen, overdue: bool) -> Step {
     if let Some(end) = &state.ending {
         return Step::Seal(end.clone());
     }
+    if let Some(recurring) = &frozen.recurring {
+        return Step::SayRecurring(recurring.clone());
+    }
     if !frozen.pricing.known && state.is_unpriced_unsaid() {
         return Step::SayUnpriced;
     }
@@ -182,12 +194,25 @@ fn within(state: &State, message: &Message, frozen: &Frozen) -> Option<Step> {
 
 /// What a message leads to of which everything is done.
 fn behind(state: &State, message: &Message, frozen: &Frozen) -> Option<Step> {
+    if state.last_turn.as_ref().is_some_and(|last| !last.answered) {
+        return None;
+    }
+    // Also of what it says in its last message: what is proven is over, whatever it cost.
+    let claim = claim::of(message, frozen);
+    if let Some(step) = claim.and_then(|claim| claim::next(claim, &state.checks, frozen)) {
+        return Some(step);
+    }
     if let Some(last) = &state.last_turn {
-        if !last.answered {
-            return None;
-        }
         let findings = message.conclusion.as_ref().map(Findings::from).or_else(|| message.findings());
-        return Some(Step::Seal(escalated(last.limit.reason(), last.sentence.clone(), findings)));
+        let sentence = match state.checks.refuted() {
+            Some(what) => format!("{} The agent says that the fault is gone, and it is not: {what}", last.sentence),
+            None => last.sentence.clone(),
+        };
+        return Some(Step::Seal(escalated(last.limit.reason(), sentence, findings)));
+    }
+    if claim.is_some() {
+        // It was refuted, and goes on.
+        return None;
     }
     if let Some(conclusion) = &message.conclusion {
         return Some(Step::Seal(SessionEnd::Concluded(conclusion.clone())));

@@ -4,19 +4,21 @@
 //! entry is [taken](Transcript::take) once it is committed, and nothing else changes the
 //! conversation. So what the model is sent after a restart is what it would have been sent without.
 //!
-//! What Operator says to the model apart from results stands in a `control` entry, in its details
-//! under [`TELL`].
+//! What Operator says to the model apart from results stands in a `control` or `verification` entry, in its
+//! details under [`TELL`].
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::compact::{self, Replaced, Shown, Window};
 use super::notes;
-use crate::audit::entry::{ControlEntry, ControlEvent, EntryBody, StreamRecord, ToolResultEntry, TurnEntry};
+use crate::audit::entry::{
+    ControlEntry, ControlEvent, EntryBody, StreamRecord, ToolResultEntry, TurnEntry, VerificationEntry,
+};
 use crate::model::Usage;
 use crate::money::NanoDollars;
 
-/// The key in a control entry's details under which stands what the model is told.
+/// The key in an entry's details under which stands what the model is told.
 pub const TELL: &str = "tell";
 
 /// The key in a control entry's details under which stands what was put in the place of old results.
@@ -116,7 +118,12 @@ impl Transcript {
             EntryBody::Turn(turn) => self.take_turn(turn),
             EntryBody::ToolResult(result) => self.take_result(seq, result),
             EntryBody::Control(control) => self.take_control(control),
-            EntryBody::ToolCall(_) | EntryBody::Change(_) | EntryBody::Conclusion(_) | EntryBody::Verification(_) => {}
+            EntryBody::Verification(VerificationEntry::Ended(ended)) => self.take_tell(&ended.details),
+            EntryBody::Verification(VerificationEntry::Healed { details }) => self.take_tell(details),
+            EntryBody::Verification(VerificationEntry::Begun(_))
+            | EntryBody::ToolCall(_)
+            | EntryBody::Change(_)
+            | EntryBody::Conclusion(_) => {}
         }
     }
 

@@ -5,18 +5,21 @@ use std::time::{Duration, Instant};
 
 use crds::{Incident, IncidentPhase, IncidentStatus};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::Error;
-use super::dereference::dereference;
+use super::dereference::{self, dereference};
 use super::places::{is_news, pending_reason};
 use super::plan::{Known, Plan, is_finished, plan};
-use super::status::{HALTED, QUEUED, StatusBuilder, Trouble};
+use super::status::{HALTED, QUEUED, StatusBuilder, Trouble, VERIFIED};
 use super::validate::{Accepted, validate};
+use crate::audit::AuditError;
 use crate::context::Context;
 use crate::metrics::Metrics;
+use crate::sandbox::SandboxPlan;
 use crate::session::engine::Room;
 use crate::session::task::{self, Work};
 use crate::session::{SessionKey, adopt};
@@ -59,7 +62,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             if *cancel {
                 context.engine.cancel(&key);
             }
-            context.engine.tell(&key, &incident.spec.notes);
+            context.engine.tell(&key, &incident.spec);
             if view.end.is_some() {
                 context.dispatch.stale();
             }
@@ -73,7 +76,7 @@ pub async fn apply(incident: &Incident, context: &Arc<Context>) -> Result<Action
             Ok(Action::requeue(Duration::from_millis(500)))
         }
         Plan::Adopt => {
-            take_up(incident, context, &key, validated.as_ref().ok());
+            take_up(incident, context, &key, validated.as_ref().ok()).await;
             Ok(Action::requeue(LOOK_AGAIN))
         }
         Plan::Start => match &validated {
@@ -112,8 +115,9 @@ async fn start(
         return Ok(Action::requeue(Duration::from_secs(1)));
     };
     context.dispatch.stale();
-    context.engine.tell(key, &incident.spec.notes);
-    let work = Work::new(incident, accepted, context);
+    context.engine.tell(key, &incident.spec);
+    let earlier = dereference::earlier(incident, context).await;
+    let work = Work::new(incident, accepted, &earlier, context);
     match preflight(context, &work).await {
         Ok(plan) => {
             context.engine.spawn(key, task::run(context.clone(), work, plan, seat));
@@ -128,14 +132,16 @@ async fn start(
     }
 }
 
-/// Whether the audit store and the engine are there, and what the engine has of the subject.
-async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::SandboxPlan, Trouble> {
+/// Whether the audit store and the engine are there, and what the engine has of the subject. A session in which nothing
+/// is tried needs the store alone.
+async fn preflight(context: &Context, work: &Work) -> Result<SandboxPlan, Trouble> {
+    if work.input.recurring.is_some() {
+        context.audit.ping().await.map_err(|error| no_store(&error))?;
+        return Ok(SandboxPlan::unused(&work.request));
+    }
     let sandbox = tokio::time::timeout(PREFLIGHT_LIMIT, context.sandboxes.preflight(&work.request));
     let (audit, sandbox) = tokio::join!(context.audit.ping(), sandbox);
-    audit.map_err(|error| Trouble {
-        reason: "AuditUnavailable",
-        message: format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(&error)),
-    })?;
+    audit.map_err(|error| no_store(&error))?;
     let used_up = context.spending.used_up().await.map_err(|error| Trouble {
         reason: "AuditUnavailable",
         message: format!("what was spent today cannot be read: {}; trying again", crate::error::chain(&error)),
@@ -150,17 +156,28 @@ async fn preflight(context: &Context, work: &Work) -> Result<crate::sandbox::San
     sandbox.map_err(late)?.map_err(|error| Trouble { reason: error.category(), message: crate::error::chain(&error) })
 }
 
+fn no_store(error: &AuditError) -> Trouble {
+    let message = format!("nothing runs without an audit trail: {}; trying again", crate::error::chain(error));
+    Trouble { reason: "AuditUnavailable", message }
+}
+
 /// Goes on with the session of an earlier controller. One that was cancelled meanwhile ends, and does nothing before.
-fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey, accepted: Option<&Accepted>) {
+async fn take_up(incident: &Incident, context: &Arc<Context>, key: &SessionKey, accepted: Option<&Accepted>) {
     let subject = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.spec.subject_ref.name);
     let object = ObjectRef::from_obj(incident);
     let Some(seat) = context.engine.reserve(key, &subject, object, Room::Standing) else { return };
     context.dispatch.stale();
-    context.engine.tell(key, &incident.spec.notes);
+    context.engine.tell(key, &incident.spec);
     if incident.spec.cancel == Some(key.attempt) {
         seat.cancel.cancel();
     }
-    let fallback = accepted.map(|accepted| Work::new(incident, accepted, context));
+    let fallback = match accepted {
+        Some(accepted) => {
+            let earlier = dereference::earlier(incident, context).await;
+            Some(Work::new(incident, accepted, &earlier, context))
+        }
+        None => None,
+    };
     let incident = Arc::new(incident.clone());
     context.engine.spawn(key, adopt::adopt(context.clone(), incident, key.attempt, fallback, seat));
 }
@@ -183,6 +200,25 @@ async fn write(incident: &Incident, context: &Arc<Context>, status: IncidentStat
             Ok(Action::requeue(LOOK_AGAIN))
         }
     }
+}
+
+/// Events for what was seen of the system after the agent said that the fault is gone.
+async fn announce_check(incident: &Incident, context: &Context, old: Option<&IncidentStatus>, new: &IncidentStatus) {
+    let (was, is) = (old.and_then(verified), verified(new));
+    // Each check that fails is said: a second one differs from the first in what it saw.
+    let Some(check) = is.filter(|is| was.is_none_or(|was| (&was.reason, &was.message) != (&is.reason, &is.message)))
+    else {
+        return;
+    };
+    match check.status.as_str() {
+        "True" => context.events.normal(incident, "Verified", "Verify", &check.message).await,
+        "False" => context.events.warning(incident, "NotVerified", "Verify", &check.message).await,
+        _ => {}
+    }
+}
+
+fn verified(status: &IncidentStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == VERIFIED)
 }
 
 /// Events for what changed.
@@ -210,6 +246,7 @@ async fn announce(incident: &Incident, context: &Context, old: Option<&IncidentS
         let note = format!("session {session} with model {}", new.model.clone().unwrap_or_default());
         context.events.normal(incident, "SessionStarted", "Start", &note).await;
     }
+    announce_check(incident, context, attempt, new).await;
     if !new.phase.is_finished() || attempt.is_some_and(|old| old.phase.is_finished()) {
         return;
     }

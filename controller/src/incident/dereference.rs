@@ -2,6 +2,7 @@
 //! because a cache that is still being filled must not make a Subject look absent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::{Incident, Subject};
 use kube::ResourceExt;
@@ -35,6 +36,58 @@ pub async fn dereference(incident: &Incident, context: &Context) -> Result<Neigh
         Ok(subject) => Neighbours { subject: Some(Arc::new(subject)), ..Neighbours::default() },
         Err(invalid) => Neighbours { unreadable: Some(invalid.error), ..Neighbours::default() },
     })
+}
+
+/// How many Incidents before this one are looked up.
+const MOST_EARLIER: usize = 5;
+/// How long the API server may take for one.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// An Incident of the same fault that ended before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earlier {
+    /// Its name.
+    pub name: String,
+    /// It, if it is still there and can be read.
+    pub incident: Option<Arc<Incident>>,
+}
+
+/// The Incidents of the same fault before this one, the last first, as far as each names the one before it. One that
+/// cannot be had is named all the same: nothing waits for it.
+pub async fn earlier(incident: &Incident, context: &Context) -> Vec<Earlier> {
+    let namespace = incident.namespace().unwrap_or_default();
+    let mut found: Vec<Earlier> = Vec::new();
+    let mut next = before(incident);
+    while let Some(name) = next.take() {
+        // They are people's to write: a circle is no chain.
+        if found.len() == MOST_EARLIER || found.iter().any(|known| known.name == name) || incident.name_any() == name {
+            break;
+        }
+        let there = one(&namespace, &name, context).await;
+        next = there.as_deref().and_then(before);
+        found.push(Earlier { name, incident: there });
+    }
+    found
+}
+
+fn before(incident: &Incident) -> Option<String> {
+    incident.spec.origin.as_ref().and_then(|origin| origin.recurrence_of.clone())
+}
+
+async fn one(namespace: &str, name: &str, context: &Context) -> Option<Arc<Incident>> {
+    if let Some(cached) = context.incidents.get(&ObjectRef::<Incident>::new(name).within(namespace)) {
+        return Some(cached);
+    }
+    let api: Api<DeserializeGuard<Incident>> = Api::namespaced(context.client.clone(), namespace);
+    match tokio::time::timeout(LIMIT, api.get_opt(name)).await {
+        Ok(Ok(Some(DeserializeGuard(Ok(incident))))) => Some(Arc::new(incident)),
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => {
+            tracing::info!(incident = name, error = crate::error::chain(&error), "an earlier Incident cannot be read");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// What the cache has of them.

@@ -146,6 +146,8 @@ mod tests {
             budgets: Budgets::default(),
             access: crate::sandbox::Access::default(),
             egress: Vec::new(),
+            proving: crate::agent::Proving::default(),
+            recurrence: crate::incident::validate::Recurrence { limit: 2, window: std::time::Duration::ZERO },
         })
     }
 

@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::plan::Plan;
 use super::validate::Rejected;
+use crate::agent::LastCheck;
 use crate::agent::progress::printable;
+use crate::audit::entry::VerdictWord;
 use crate::printable::{paragraph, short_line};
 use crate::session::SessionView;
 use crate::session::queue::Why;
@@ -22,6 +24,8 @@ const MESSAGE: usize = 2000;
 pub const HALTED: &str = "Halted";
 /// The reason while it waits for its turn.
 pub const QUEUED: &str = "Queued";
+/// The condition that says whether the agent's word was proven.
+pub const VERIFIED: &str = "Verified";
 
 /// Why a session cannot start just now, though the Incident is fine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +193,28 @@ impl StatusBuilder {
         };
         self.status.phase = IncidentPhase::Running;
         self.status.message = Some(printable(&message));
-        self.condition("Finished", ConditionStatus::False, "Running", "");
+        if let Some(check) = &view.progress.check {
+            self.checked(check, view.progress.halted.is_some());
+        }
+        let phase = self.status.phase.as_str();
+        self.condition("Finished", ConditionStatus::False, phase, "");
+    }
+
+    /// What the last check of the agent's word says of a session that goes on.
+    fn checked(&mut self, check: &LastCheck, halted: bool) {
+        match check.verdict {
+            Some(VerdictWord::Violated) => {
+                self.condition(VERIFIED, ConditionStatus::False, "Violated", &check.text);
+                return;
+            }
+            None => self.condition(VERIFIED, ConditionStatus::Unknown, "Verifying", &check.text),
+            // The end says it in a moment.
+            Some(VerdictWord::Holds | VerdictWord::Unknown) => {}
+        }
+        self.status.phase = IncidentPhase::Verifying;
+        if !halted {
+            self.status.message = Some(check.text.clone());
+        }
     }
 
     fn ended(&mut self, end: &End) {
@@ -198,9 +223,14 @@ impl StatusBuilder {
         self.status.follow_up = end.follow_up.as_deref().map(paragraph);
         self.status.container = None;
         let (concluded, said) = match end.phase {
-            IncidentPhase::Concluded => (ConditionStatus::True, "the agent says that the fault is gone"),
+            IncidentPhase::Concluded | IncidentPhase::Resolved => {
+                (ConditionStatus::True, "the agent says that the fault is gone")
+            }
             IncidentPhase::Escalated if end.reason == "Unresolved" => {
                 (ConditionStatus::True, "the agent says that the fault is not gone")
+            }
+            IncidentPhase::Escalated if matches!(end.reason.as_str(), "NotVerified" | "Unproven") => {
+                (ConditionStatus::True, "the agent says that the fault is gone, and that was not proven")
             }
             _ => (ConditionStatus::False, "the agent came to no conclusion"),
         };
@@ -211,11 +241,37 @@ impl StatusBuilder {
             "SessionEnded",
             "the session is over and its container removed",
         );
-        if end.phase == IncidentPhase::Concluded {
-            let unproven = "the Subject declares no invariants, so nothing could prove what the agent says";
-            self.condition("Verified", ConditionStatus::Unknown, "NoInvariants", unproven);
-        }
+        self.proven(end);
         self.finish(end.phase, &end.reason, &end.message, end.at);
+    }
+
+    /// Whether the agent's word was proven, at the end.
+    fn proven(&mut self, end: &End) {
+        let unproven = "the Subject declares no invariants, so nothing could prove what the agent says";
+        match (end.phase, end.reason.as_str()) {
+            (IncidentPhase::Resolved, _) => {
+                self.condition(VERIFIED, ConditionStatus::True, "InvariantsHeld", &end.message);
+            }
+            (IncidentPhase::Concluded, _) => {
+                self.condition(VERIFIED, ConditionStatus::Unknown, "NoInvariants", unproven);
+            }
+            (IncidentPhase::Escalated, "NotVerified") => {
+                self.condition(VERIFIED, ConditionStatus::False, "NotVerified", &end.message);
+            }
+            (IncidentPhase::Escalated, "Unproven") => {
+                self.condition(VERIFIED, ConditionStatus::Unknown, "Unproven", &end.message);
+            }
+            _ if self.is_verifying() => {
+                let message = "the session ended before the check of the agent's word did";
+                self.condition(VERIFIED, ConditionStatus::Unknown, "Interrupted", message);
+            }
+            // What an earlier check saw stands.
+            _ => {}
+        }
+    }
+
+    fn is_verifying(&self) -> bool {
+        self.status.conditions.iter().any(|condition| condition.type_ == VERIFIED && condition.reason == "Verifying")
     }
 
     fn finish(&mut self, phase: IncidentPhase, reason: &str, message: &str, at: Timestamp) {
@@ -253,6 +309,7 @@ fn whole_seconds(at: Timestamp) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::SessionEnd;
 
     fn running() -> Incident {
         let yaml = "apiVersion: operator.dev/v1alpha1\nkind: Incident\nmetadata: {name: i, namespace: ns}\n\
@@ -276,6 +333,49 @@ mod tests {
         assert_eq!(condition(&status, "SessionReady"), ("False".into(), "AuditUnavailable".into()));
         assert_eq!((status.turns, status.cost.as_deref()), (Some(3), Some("$0.07")));
         assert_eq!(status.session_id.as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn a_check_of_the_agents_word_shows_from_its_beginning_to_the_end() {
+        let check = |verdict: Option<VerdictWord>, text: &str| {
+            let mut view = SessionView { id: Some("one".to_owned().into()), ..SessionView::default() };
+            view.progress.check = Some(LastCheck { verdict, text: text.into() });
+            view
+        };
+        let ended = |phase: IncidentPhase, reason: &str| {
+            let mut view = check(Some(VerdictWord::Violated), "violated: up[n2]: it is down");
+            let end = SessionEnd::Cancelled { message: "m".into(), findings: None };
+            view.end = Some(End { phase, reason: reason.into(), ..End::of(&end, Timestamp::UNIX_EPOCH) });
+            view
+        };
+        let what = "invariants must hold for 15 s, seen fresh; attempt 1 of 3";
+        let mut incident = running();
+        let mut see = |view: &SessionView| {
+            let status = StatusBuilder::new(&incident, Timestamp::UNIX_EPOCH).observed(view);
+            incident.status = Some(status.clone());
+            let found = status.conditions.iter().find(|condition| condition.type_ == VERIFIED).unwrap();
+            (status.phase, found.status.clone(), found.reason.clone(), status.message.unwrap_or_default())
+        };
+        let (phase, status, reason, message) = see(&check(None, what));
+        assert_eq!((phase, status.as_str(), reason.as_str()), (IncidentPhase::Verifying, "Unknown", "Verifying"));
+        assert_eq!(message, what);
+        let (phase, status, reason, _) = see(&check(Some(VerdictWord::Violated), "violated: up[n2]: it is down"));
+        assert_eq!((phase, status.as_str(), reason.as_str()), (IncidentPhase::Running, "False", "Violated"));
+        // A person cancels while it goes on after that: what was seen stands.
+        let (_, status, reason, _) = see(&ended(IncidentPhase::Cancelled, "Cancelled"));
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "Violated"));
+        for (phase, reason, verified, why) in [
+            (IncidentPhase::Resolved, "Resolved", "True", "InvariantsHeld"),
+            (IncidentPhase::Escalated, "NotVerified", "False", "NotVerified"),
+            (IncidentPhase::Escalated, "Unproven", "Unknown", "Unproven"),
+            (IncidentPhase::Concluded, "Concluded", "Unknown", "NoInvariants"),
+        ] {
+            let (now, status, reason, _) = see(&ended(phase, reason));
+            assert_eq!((now, status.as_str(), reason.as_str()), (phase, verified, why));
+        }
+        see(&check(None, what));
+        let (_, status, reason, _) = see(&ended(IncidentPhase::Failed, "AuditUnavailable"));
+        assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "Interrupted"));
     }
 
     #[test]

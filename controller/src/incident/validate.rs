@@ -8,11 +8,15 @@ use ipnet::IpNet;
 use kube::ResourceExt;
 
 use super::dereference::Neighbours;
-use crate::agent::Budgets;
+use crate::agent::{Budgets, Proving};
 use crate::config::Config;
 use crate::gateway::policy::Mode;
 use crate::money::NanoDollars;
 use crate::sandbox::Access;
+
+/// How often the same fault may come again, and within which time, unless the Subject says otherwise.
+const RECURRENCES: i64 = 2;
+const RECURRENCE_WINDOW: Duration = Duration::from_hours(1);
 
 /// All that a session of this Incident needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +41,19 @@ pub struct Accepted {
     pub access: Access,
     /// Networks beside the subject's own that it may reach.
     pub egress: Vec<IpNet>,
+    /// How it is proven that the Incident is over.
+    pub proving: Proving,
+    /// How often the same fault may come again within the Subject's window, and that window in words.
+    pub recurrence: Recurrence,
+}
+
+/// What a Subject's policy says of a fault that comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recurrence {
+    /// How often it may before a person is needed at once.
+    pub limit: i64,
+    /// Within which time.
+    pub window: Duration,
 }
 
 /// Why an Incident cannot be worked on.
@@ -122,7 +139,32 @@ pub fn validate(incident: &Incident, neighbours: &Neighbours, defaults: &Default
         image: image(agent.image, &namespace, fit.project, defaults)?,
         access: access(agent.mode, subject),
         egress: egress(name, subject)?,
+        proving: proving(incident, subject),
+        recurrence: recurrence(subject),
     })
+}
+
+/// A Subject without invariants can prove nothing; but an Incident that one of them opened is never over unproven, also
+/// if there are none any more.
+fn proving(incident: &Incident, subject: &Subject) -> Proving {
+    let policy = subject.spec.policy.as_ref().and_then(|policy| policy.verification.clone()).unwrap_or_default();
+    let must = incident.spec.origin.as_ref().map(|origin| origin.violated.clone()).unwrap_or_default();
+    let usual = Proving::default();
+    let stabilization_ms = policy.stabilization.map(|window| Duration::from(window).as_millis());
+    Proving {
+        provable: !subject.spec.invariants.is_empty() || !must.is_empty(),
+        stabilization_ms: stabilization_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(usual.stabilization_ms),
+        attempts: policy.attempts.and_then(|most| u32::try_from(most).ok()).unwrap_or(usual.attempts).max(1),
+        must,
+    }
+}
+
+fn recurrence(subject: &Subject) -> Recurrence {
+    let policy = subject.spec.policy.as_ref().and_then(|policy| policy.recurrence.clone()).unwrap_or_default();
+    Recurrence {
+        limit: policy.limit.unwrap_or(RECURRENCES),
+        window: policy.window.map_or(RECURRENCE_WINDOW, Duration::from),
+    }
 }
 
 fn image(wanted: Option<String>, namespace: &str, project: &str, defaults: &Defaults) -> Result<String, Rejected> {
@@ -268,6 +310,30 @@ mod tests {
             (accepted.budgets.command_timeout_seconds, accepted.budgets.command_timeout_cap_seconds),
             (900, 900)
         );
+    }
+
+    #[test]
+    fn what_proves_it_comes_from_the_subject_and_from_what_opened_the_incident() {
+        let accepted = |incident: &Incident, spec: &str| validate(incident, &subject(spec), &defaults()).unwrap();
+        let plain = accepted(&incident("{}"), "{where: {docker: {project: p}}}");
+        assert_eq!(plain.proving, Proving::default());
+        assert_eq!(plain.recurrence, Recurrence { limit: 2, window: Duration::from_hours(1) });
+        let watched = "{where: {docker: {project: p}}, invariants: [{name: up, violated: 'false'}], policy: \
+                       {verification: {stabilization: 1500ms, attempts: 5}, recurrence: {window: 10m, limit: 0}}}";
+        let accepted_of_watched = accepted(&incident("{}"), watched);
+        let expected = Proving { provable: true, stabilization_ms: 1500, attempts: 5, must: Vec::new() };
+        assert_eq!(accepted_of_watched.proving, expected);
+        assert_eq!(accepted_of_watched.recurrence, Recurrence { limit: 0, window: Duration::from_mins(10) });
+        // The invariant that opened it was taken out meanwhile: that does not make it well.
+        let mut opened = incident("{}");
+        let violated = crds::incident::Violated { invariant: "up".into(), key: "n2".into() };
+        opened.spec.origin = Some(crds::incident::Origin {
+            fingerprint: "0123456789abcdef".into(),
+            violated: vec![violated.clone()],
+            ..crds::incident::Origin::default()
+        });
+        let proving = accepted(&opened, "{where: {docker: {project: p}}}").proving;
+        assert_eq!(proving, Proving { provable: true, must: vec![violated], ..Proving::default() });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! * `engine`: calls and their errors; `names`: names and labels;
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `standing`: what stands for a session already, and whose it is; `removal`: how it goes;
-//! * `networks`: coming and going with the subject; `walls`: what of them is open;
+//! * `networks`: coming and going with the subject; `walls`: what of them is open; `held`: who stands still meanwhile;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
@@ -27,12 +27,14 @@ use crate::leader::Leadership;
 use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW};
 use exec::ExecDial;
+use held::Held;
 
 mod body;
 mod brake;
 mod engine;
 mod exec;
 mod gateway;
+mod held;
 mod host_access;
 pub mod names;
 mod networks;
@@ -57,6 +59,7 @@ pub struct DockerProvider {
     engine_socket: String,
     epoch: u64,
     patience: Patience,
+    held: Arc<Held>,
 }
 
 impl DockerProvider {
@@ -71,6 +74,7 @@ impl DockerProvider {
             engine_socket: ENGINE_SOCKET.to_owned(),
             epoch: 1,
             patience: Patience::default(),
+            held: Arc::default(),
         })
     }
 
@@ -279,7 +283,9 @@ impl SandboxProvider for DockerProvider {
     }
 
     async fn remove(&self, session: &SessionId) -> Result<(), SandboxError> {
-        self.remove_all(session).await
+        self.remove_all(session).await?;
+        self.held.forget(session);
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<Leftover>, SandboxError> {

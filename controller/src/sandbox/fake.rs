@@ -128,6 +128,7 @@ struct State {
     create_error: Option<SandboxError>,
     remove_error: Option<SandboxError>,
     kill_error: Option<SandboxError>,
+    pause_error: Option<SandboxError>,
     stubborn: bool,
     execs: HashMap<String, i64>,
     host_access: Option<Result<Vec<HostAccess>, SandboxError>>,
@@ -182,6 +183,11 @@ impl FakeProvider {
     /// From now on `kill` of a whole container fails so; `None` heals it.
     pub fn fail_kill(&self, error: Option<SandboxError>) {
         self.shared.state().kill_error = error;
+    }
+
+    /// From now on `pause` fails so; `None` heals it.
+    pub fn fail_pause(&self, error: Option<SandboxError>) {
+        self.shared.state().pause_error = error;
     }
 
     /// From now on a command that is killed goes on, as long as its container stands.
@@ -299,7 +305,7 @@ impl SandboxProvider for FakeProvider {
 
     async fn pause(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
         self.shared.record(FakeCall::Pause(session.clone(), paused));
-        Ok(())
+        self.shared.state().pause_error.clone().map_or(Ok(()), Err)
     }
 
     async fn running_exec(&self, exec: &str) -> Result<Option<i64>, SandboxError> {

@@ -4,13 +4,16 @@
 //! to end the command that runs, so that what it printed is kept; then the engine kills the container, and with it
 //! what a command left in the background; then all that goes on record, and what is left is removed. Only the first
 //! three have a limit in time, and none of them waits for the audit store.
+//!
+//! Two may want the container to stand still: a halt of the installation, and a check of the agent's word. It goes on
+//! when neither does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -37,13 +40,22 @@ pub struct SessionBrake {
     ledger: Arc<SessionLedger>,
     insist: Duration,
     ended: OnceCell<Aftermath>,
+    /// Locked while the engine is asked, so that the last who asks has the last word.
+    holds: Mutex<Holds>,
+}
+
+/// Who wants the container to stand still.
+#[derive(Debug, Default)]
+struct Holds {
+    halted: bool,
+    checked: bool,
 }
 
 impl SessionBrake {
     /// Of the session whose changes `ledger` has.
     #[must_use]
     pub fn new(sandboxes: Arc<dyn SandboxProvider>, session: SessionId, ledger: Arc<SessionLedger>) -> Arc<Self> {
-        Arc::new(Self { sandboxes, session, ledger, insist: INSIST, ended: OnceCell::new() })
+        Arc::new(Self { sandboxes, session, ledger, insist: INSIST, ended: OnceCell::new(), holds: Mutex::default() })
     }
 
     /// Ends everything soon after `cancel`, wherever the session stands by then. Never returns otherwise.
@@ -56,21 +68,23 @@ impl SessionBrake {
     /// Freezes the container soon after a halt began, with all that a command left in the background, and lets it go
     /// on after it. Never returns.
     pub async fn follow(self: Arc<Self>, mut halt: watch::Receiver<Option<Halt>>) {
-        let mut frozen = false;
+        // What was done last, if it is known that it was done.
+        let mut frozen = Some(false);
         loop {
             let halted = halt.borrow_and_update().is_some();
-            if halted && !frozen {
+            if halted && frozen == Some(false) {
                 // The command that runs is ended first, so that what it printed is kept.
                 tokio::select! {
                     () = sleep(GENTLE) => {}
                     _ = halt.changed() => continue,
                 }
             }
-            if halted != frozen {
-                match self.sandboxes.pause(&self.session, halted).await {
-                    Ok(()) => frozen = halted,
+            if Some(halted) != frozen {
+                match self.set(|holds| holds.halted = halted).await {
+                    Ok(()) => frozen = Some(halted),
                     Err(error) => {
                         tracing::warn!(session = %self.session, halted, error = chain(&error), "trying again");
+                        frozen = None;
                         sleep(AGAIN).await;
                         continue;
                     }
@@ -81,6 +95,14 @@ impl SessionBrake {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Freezes the container or lets it go on, as those want it who may. What is said stands also if the engine does
+    /// not do it.
+    async fn set(&self, change: impl FnOnce(&mut Holds)) -> Result<(), SandboxError> {
+        let mut holds = self.holds.lock().await;
+        change(&mut holds);
+        self.sandboxes.pause(&self.session, holds.halted || holds.checked).await
     }
 
     /// SIGKILL, again and again while the engine is away: nobody has said that it happened.
@@ -133,9 +155,19 @@ impl Brake for SessionBrake {
     async fn kill(&self) -> Result<(), SandboxError> {
         self.sandboxes.kill(&self.session).await
     }
+
+    async fn hold(&self, held: bool) -> Result<(), SandboxError> {
+        let until = Instant::now() + self.insist;
+        loop {
+            match self.set(|holds| holds.checked = held).await {
+                Err(SandboxError::EngineUnavailable { .. }) if Instant::now() < until => sleep(AGAIN).await,
+                done => return done,
+            }
+        }
+    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use serde_json::json;
     use tokio::sync::watch;
@@ -144,7 +176,8 @@ mod tests {
     use crate::agent::Progress;
     use crate::audit::entry::{Change, ChangeTarget};
     use crate::audit::fake::FakeStore;
-    use crate::audit::{AuditStore as _, NewSession, Recorder};
+    use crate::audit::testing::samples::session;
+    use crate::audit::{AuditStore as _, Recorder};
     use crate::halt::Halt;
     use crate::sandbox::fake::{FakeCall, FakeProvider};
     use crate::sandbox::{CommandResult, Ledger as _};
@@ -162,19 +195,7 @@ mod tests {
 
     async fn rig() -> Rig {
         let store = FakeStore::new();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let new = NewSession {
-            id: SessionId::new(now),
-            incident_uid: "u".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt: 1,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
-            started_at: now,
-        };
+        let new = session("i", 1);
         let record = store.begin_session(&new).await.unwrap();
         let recorder = Arc::new(Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new()));
         let (cancel, halt) = (CancellationToken::new(), watch::Sender::new(None));
@@ -231,7 +252,9 @@ mod tests {
         rig.provider.fail_kill(Some(SandboxError::EngineUnavailable { reason: "gone".into() }));
         let Rig { provider, session, ledger, .. } = rig;
         let sandboxes = Arc::new(provider.clone());
-        let brake = SessionBrake { sandboxes, session, ledger, insist: AGAIN * 4, ended: OnceCell::new() };
+        let insist = AGAIN * 4;
+        let (ended, holds) = (OnceCell::new(), Mutex::default());
+        let brake = SessionBrake { sandboxes, session, ledger, insist, ended, holds };
         let trouble = brake.end().await.trouble.unwrap();
         assert!(trouble.contains("not known") && trouble.contains("gone"), "{trouble}");
         assert!(provider.calls().len() > 2, "it was asked again and again");
@@ -265,6 +288,18 @@ mod tests {
         rig.halt.send_replace(None);
         tokio::time::sleep(GENTLE * 2).await;
         assert_eq!(frozen(&rig), [true, false]);
+        // A check of the agent's word holds it as well: neither lets go of the other's.
+        rig.brake.hold(true).await.unwrap();
+        rig.halt.send_replace(Some(Halt::default()));
+        tokio::time::sleep(GENTLE * 2).await;
+        rig.brake.hold(false).await.unwrap();
+        assert_eq!(frozen(&rig), [true, false, true, true, true]);
+        rig.brake.hold(true).await.unwrap();
+        rig.halt.send_replace(None);
+        tokio::time::sleep(GENTLE * 2).await;
+        assert_eq!(frozen(&rig)[5..], [true, true]);
+        rig.brake.hold(false).await.unwrap();
+        assert_eq!(frozen(&rig).last(), Some(&false));
         // One that is over before its container froze.
         rig.halt.send_replace(Some(Halt::default()));
         tokio::time::sleep(GENTLE / 2).await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crds::Incident;
-use crds::incident::Note;
+use crds::incident::{Evidence, IncidentSpec};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ struct Place {
     incident: ObjectRef<Incident>,
     view: watch::Receiver<SessionView>,
     notes: watch::Sender<Vec<NoteEntry>>,
+    evidence: watch::Sender<Vec<Evidence>>,
     cancel: CancellationToken,
 }
 
@@ -77,6 +78,8 @@ pub struct Seat {
     pub view: watch::Sender<SessionView>,
     /// All that people have said to the agent so far, in order; it only grows.
     pub notes: watch::Receiver<Vec<NoteEntry>>,
+    /// All that was seen of the Incident so far, in order; it only grows.
+    pub evidence: watch::Receiver<Vec<Evidence>>,
     /// Cancelled when a person cancels, or the Incident is deleted.
     pub cancel: CancellationToken,
 }
@@ -208,11 +211,12 @@ impl Engine {
         }
         let (sender, view) = watch::channel(SessionView::default());
         let (notes, heard) = watch::channel(Vec::new());
+        let (evidence, joined) = watch::channel(Vec::new());
         let cancel = CancellationToken::new();
-        let place = Place { subject: subject.to_owned(), incident, view, notes, cancel: cancel.clone() };
+        let place = Place { subject: subject.to_owned(), incident, view, notes, evidence, cancel: cancel.clone() };
         places.insert(key.clone(), place);
         expected.remove(key);
-        Some(Seat { view: sender, notes: heard, cancel })
+        Some(Seat { view: sender, notes: heard, evidence: joined, cancel })
     }
 
     /// Gives a reserved place back, because the session cannot start just now; until `retry` has
@@ -265,14 +269,21 @@ impl Engine {
         });
     }
 
-    /// Passes on what people have said to the agent.
-    pub fn tell(&self, key: &SessionKey, notes: &[Note]) {
+    /// Passes on what people have said to the agent, and what was seen of the Incident.
+    pub fn tell(&self, key: &SessionKey, spec: &IncidentSpec) {
         if let Some(place) = self.places().get(key) {
             // A cache that lags behind must not take back what was said.
             place.notes.send_if_modified(|heard| {
-                let more = notes.len() > heard.len();
+                let more = spec.notes.len() > heard.len();
                 if more {
-                    *heard = NoteEntry::all(notes);
+                    *heard = NoteEntry::all(&spec.notes);
+                }
+                more
+            });
+            place.evidence.send_if_modified(|known| {
+                let more = spec.evidence.len() > known.len();
+                if more {
+                    known.clone_from(&spec.evidence);
                 }
                 more
             });

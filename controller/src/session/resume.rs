@@ -20,7 +20,7 @@ use crate::agent::{self, Left, SessionEnd};
 use crate::audit::entry::{ChangeEntry, ChangeResult, CompletedChange, ControlEntry, ControlEvent};
 use crate::audit::{AuditError, AuditStore, EntryBody, EntryKind, Recorder, SessionRecord, StoredEntry, reader};
 use crate::context::Context;
-use crate::sandbox::SandboxRequest;
+use crate::sandbox::{SandboxPlan, SandboxRequest};
 
 /// How long the last words of a session that cannot be gone on with wait for the audit store.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -110,8 +110,15 @@ async fn begin(context: &Arc<Context>, record: &SessionRecord, work: Option<Work
                        worked on any more; raise spec.attempt to try again";
         return give_up(context, record, BTreeSet::new(), "NeverBegan", message, seat).await;
     };
+    let looked = async {
+        // One in which nothing is tried asks for no container.
+        match work.input.recurring {
+            Some(_) => Ok(SandboxPlan::unused(&work.request)),
+            None => context.sandboxes.preflight(&work.request).await,
+        }
+    };
     let plan = tokio::select! {
-        plan = context.sandboxes.preflight(&work.request) => plan,
+        plan = looked => plan,
         () = seat.cancel.cancelled() => {
             return close(context, record, vec![seal(&cancelled())], cancelled(), seat).await;
         }

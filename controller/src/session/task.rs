@@ -11,12 +11,12 @@ use std::time::Duration;
 use crds::Incident;
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::brake::SessionBrake;
-use super::earlier;
 use super::engine::Seat;
 use super::execs::Changes;
 use super::ledger::{Gate, SessionLedger};
@@ -24,6 +24,7 @@ use super::resume::go_on;
 use super::source::Source;
 use super::view::End;
 use super::{SessionId, SessionView};
+use super::{earlier, recurrence};
 use crate::agent::{
     self, AgentDeps, Brake, IncidentBrief, Orders, Progress, SessionEnd, SessionInput, SubjectBrief, Summariser,
 };
@@ -31,6 +32,7 @@ use crate::audit::entry::{ChangeOrigin, NoteEntry};
 use crate::audit::recorder::Head;
 use crate::audit::{AuditError, NewSession, Recorder, SessionRecord, SessionState};
 use crate::context::Context;
+use crate::incident::dereference::Earlier;
 use crate::incident::validate::Accepted;
 use crate::sandbox::{Access, SandboxPlan, SandboxRequest};
 
@@ -56,9 +58,9 @@ pub struct Work {
 }
 
 impl Work {
-    /// For a new session.
+    /// For a new session. `earlier` are the Incidents of the same fault before this one.
     #[must_use]
-    pub fn new(incident: &Incident, accepted: &Accepted, context: &Context) -> Self {
+    pub fn new(incident: &Incident, accepted: &Accepted, earlier: &[Earlier], context: &Context) -> Self {
         let now = Timestamp::now();
         let id = SessionId::new(now);
         let spec = &incident.spec;
@@ -77,7 +79,10 @@ impl Work {
             limits: context.defaults.config.agent.limits.clone(),
             access: accepted.access.clone(),
             egress: accepted.egress.clone(),
-            wall_limit: Duration::from_secs(accepted.budgets.wall_time_seconds) + WALL_GRACE,
+            // The supervisor's clock goes on while its container is paused.
+            wall_limit: Duration::from_secs(accepted.budgets.wall_time_seconds)
+                + accepted.proving.longest()
+                + WALL_GRACE,
         };
         Self {
             new: NewSession {
@@ -102,10 +107,14 @@ impl Work {
                     description: Some(spec.description.clone()).filter(|text| !text.is_empty()),
                     severity: spec.severity.as_str().into(),
                     evidence,
+                    violated: accepted.proving.must.clone(),
                     attempt: spec.attempt,
                     notes: NoteEntry::all(&spec.notes),
                 },
                 earlier: None,
+                recurrence: recurrence::told(incident, earlier, &accepted.recurrence),
+                recurring: recurrence::too_often(incident, earlier, &accepted.recurrence),
+                proving: accepted.proving.clone(),
                 subject: SubjectBrief {
                     name: spec.subject_ref.name.clone(),
                     description: Some(accepted.description.clone()).filter(|text| !text.is_empty()),
@@ -318,6 +327,7 @@ impl<'a> Bench<'a> {
 
     pub(super) fn deps(&self, request: SandboxRequest, plan: Option<SandboxPlan>) -> AgentDeps {
         let (context, session) = (self.context, &self.record.new.id);
+        let subject = ObjectRef::new(&self.record.new.subject).within(&self.record.new.incident_namespace);
         AgentDeps {
             redactor: context.redaction.session(session),
             recorder: self.recorder.clone(),
@@ -335,8 +345,10 @@ impl<'a> Bench<'a> {
                 ledger: self.ledger.clone(),
             }),
             progress: self.progress.clone(),
+            verifier: context.verifier(&subject),
             orders: Orders {
                 notes: self.seat.notes.clone(),
+                evidence: self.seat.evidence.clone(),
                 halt: context.halt.clone(),
                 brake: self.brake.clone() as Arc<dyn Brake>,
             },

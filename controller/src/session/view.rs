@@ -32,7 +32,7 @@ pub struct SessionView {
 /// The end of a session, whether this controller saw it or found it in the audit store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
-    /// `Concluded`, `Escalated`, `Failed` or `Cancelled`.
+    /// `Resolved`, `Concluded`, `Escalated`, `Failed` or `Cancelled`.
     pub phase: crds::IncidentPhase,
     /// A CamelCase word.
     pub reason: String,
@@ -53,7 +53,9 @@ impl End {
     #[must_use]
     pub fn of(end: &SessionEnd, at: Timestamp) -> Self {
         let (root_cause, summary, follow_up) = match end {
-            SessionEnd::Concluded(c) => (Some(c.root_cause.clone()), Some(c.summary.clone()), c.follow_up.clone()),
+            SessionEnd::Concluded(c) | SessionEnd::Resolved { conclusion: c, .. } => {
+                (Some(c.root_cause.clone()), Some(c.summary.clone()), c.follow_up.clone())
+            }
             SessionEnd::Escalated { findings: Some(f), .. } | SessionEnd::Cancelled { findings: Some(f), .. } => {
                 (f.root_cause.clone(), Some(f.summary.clone()), f.follow_up.clone())
             }

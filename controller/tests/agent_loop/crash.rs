@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use controller::agent::SessionEnd;
+use controller::agent::verify::{Verdict, Verification, Verifier};
+use controller::audit::entry::{VerdictWord, VerificationEntry};
 use controller::audit::{
     AuditError, AuditStore, CallOutcome, ControlEvent, Entry, EntryBody, EntryKind, Hash, LinkHead, NewSession,
     SessionRecord, SessionState, SignedEntry, StoredEntry,
@@ -11,7 +13,7 @@ use controller::audit::{
 use controller::halt::Halt;
 use controller::model::fake::{FakeModel, Step};
 use controller::model::{Model, ModelError, ModelMessage, ModelRequest, OnEvent};
-use controller::sandbox::fake::FakeCall;
+use controller::sandbox::fake::{FakeCall, FakeProvider};
 use controller::sandbox::{Command, CommandResult};
 use controller::session::SessionId;
 use jiff::Timestamp;
@@ -31,6 +33,8 @@ pub(crate) enum Moment {
     InCommand(usize),
     /// While the model answers.
     InCall(usize),
+    /// While it is looked at whether the fault is gone.
+    InCheck(usize),
     /// Just before the session's row stands.
     BeforeSession,
     /// Just after it.
@@ -48,6 +52,7 @@ pub(crate) struct Fuse {
     rows: usize,
     commands: usize,
     calls: usize,
+    checks: usize,
     dead: CancellationToken,
 }
 
@@ -96,6 +101,8 @@ impl World {
             }
         });
         change(&mut rig);
+        rig.verifier =
+            Arc::new(DyingVerifier { inner: rig.verifier.clone(), provider: rig.provider.clone(), fuse: fuse.clone() });
         Self { rig, fuse, script, requests: Mutex::default(), in_vain: Mutex::default() }
     }
 
@@ -219,6 +226,35 @@ impl World {
     }
 }
 
+/// What holds of the checks of every session: they are counted, none begins while one is open, none ends without its
+/// beginning, and `Resolved` is what one said that was about the last word of the agent.
+pub(crate) fn check_proof(bodies: &[EntryBody], what: &str) {
+    let (mut begun, mut open, mut proven) = (0, None, false);
+    for body in bodies {
+        match body {
+            EntryBody::Verification(VerificationEntry::Begun(check)) => {
+                assert_eq!(open, None, "{what}: two checks at once");
+                begun += 1;
+                assert_eq!(check.attempt, begun, "{what}");
+                open = Some(check.attempt);
+            }
+            EntryBody::Verification(VerificationEntry::Ended(check)) => {
+                assert_eq!(open.take(), Some(check.attempt), "{what}: an end without its beginning");
+                proven = check.verdict == VerdictWord::Holds;
+            }
+            EntryBody::Turn(_) => {
+                assert_eq!(open, None, "{what}: the model was asked while it was looked at");
+                proven = false;
+            }
+            EntryBody::Control(control) if control.event == ControlEvent::Sealed => {
+                let resolved = control.details["phase"] == "Resolved";
+                assert_eq!(resolved, proven, "{what}: {control:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
 /// `[entry 12]` with the number that the entry would have.
 pub(crate) fn renumbered(value: &Value, numbers: &[i64]) -> Value {
     match value {
@@ -328,6 +364,48 @@ impl AuditStore for DyingStore {
 
     async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), AuditError> {
         self.inner.record_halt(halt).await
+    }
+}
+
+/// A verifier that knows when it dies, and sees that the container stands still while it looks.
+struct DyingVerifier {
+    inner: Arc<dyn Verifier>,
+    provider: FakeProvider,
+    fuse: Arc<Mutex<Fuse>>,
+}
+
+impl DyingVerifier {
+    fn is_paused(&self) -> bool {
+        let calls = self.provider.calls().into_iter();
+        let set = calls.filter_map(|call| if let FakeCall::Pause(_, paused) = call { Some(paused) } else { None });
+        set.last() == Some(true)
+    }
+}
+
+#[async_trait]
+impl Verifier for DyingVerifier {
+    fn can_prove(&self) -> bool {
+        self.inner.can_prove()
+    }
+
+    async fn verify(&self, request: &Verification) -> Verdict {
+        assert!(self.is_paused(), "it is looked at while the container runs");
+        let verdict = self.inner.verify(request).await;
+        let dies = {
+            let mut fuse = self.fuse.lock().unwrap();
+            fuse.checks += 1;
+            let now = Moment::InCheck(fuse.checks);
+            fuse.is_now(now)
+        };
+        if dies {
+            std::future::pending::<()>().await;
+        }
+        assert!(self.is_paused(), "the container went on while it was looked at");
+        verdict
+    }
+
+    async fn healed(&self) {
+        self.inner.healed().await;
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use controller::agent::{Budgets, Left, SessionEnd};
+use controller::agent::verify::Verdict;
+use controller::agent::verify::fake::{FakeVerifier, holds, unknown, violated};
+use controller::agent::{Budgets, Findings, Left, Recurring, SessionEnd};
 use controller::audit::entry::{ChangeEntry, ControlEntry};
 use controller::audit::testing::database;
 use controller::audit::{AuditStore, CallOutcome, ControlEvent, EntryBody, StoredEntry};
@@ -14,7 +16,7 @@ use controller::sandbox::fake::FakeCall;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::crash::{DyingStore, Fuse, Moment, World};
+use crate::crash::{DyingStore, Fuse, Moment, World, check_proof};
 use crate::rebuild::steps;
 use crate::rig::{Rig, conclude, conclusion, reason, shell};
 
@@ -86,10 +88,36 @@ fn courses() -> Vec<(&'static str, Vec<Step>, Change)> {
         ("an unknown price", vec![shell("a", "one"), conclude("b")], |rig| {
             rig.input.pricing = Pricing { known: false, price: Price::new(10.0, 50.0, 12.5, 1.0) };
         }),
+        ("a proof", vec![shell("a", "one"), conclude("b")], |rig| seen(rig, vec![holds()])),
+        (
+            "a word that is refuted, and a better one",
+            vec![conclude("a"), shell("b", "two"), conclude("c"), shell("d", "three"), conclude("e")],
+            |rig| seen(rig, vec![node_down(), node_down(), holds()]),
+        ),
+        ("refuted to the end", vec![shell("a", "one"), conclude("b"), conclude("c"), conclude("d")], |rig| {
+            seen(rig, vec![node_down(); 3]);
+        }),
+        ("nobody can say", vec![shell("a", "one"), conclude("b")], |rig| seen(rig, vec![unknown("silence")])),
+        ("a proof in the last message", vec![shell("a", "one"), conclude("b")], |rig| {
+            rig.input.budgets.turns = 1;
+            seen(rig, vec![holds()]);
+        }),
+        ("too often", vec![], |rig| {
+            let findings = Findings { root_cause: None, summary: "twice before".into(), follow_up: None };
+            rig.input.recurring = Some(Recurring { message: "again and again".into(), findings });
+        }),
         ("no container", vec![shell("a", "one"), conclude("b")], |rig| {
             rig.provider.fail_create(Some(SandboxError::Refused("no such runtime".into())));
         }),
     ]
+}
+
+fn seen(rig: &mut Rig, verdicts: Vec<Verdict>) {
+    rig.verifier = Arc::new(FakeVerifier::new(verdicts));
+}
+
+fn node_down() -> Verdict {
+    violated("node_down", "n2", "node n2 answers nothing")
 }
 
 /// What must be the same, whatever happened to controllers on the way.
@@ -99,15 +127,16 @@ struct Expected {
     asked: Vec<(u32, Value)>,
 }
 
-async fn without_crash(script: &[Step], change: Change) -> (Expected, usize) {
+async fn without_crash(script: &[Step], change: impl Fn(&mut Rig)) -> (Expected, usize) {
     let world = World::new(script.to_vec(), change);
     let end = world.controller(None).await.unwrap();
+    check_proof(&world.rig.bodies(), "no crash");
     let expected = Expected { end: reason(&end), story: world.story(), asked: world.asked("no crash") };
     (expected, world.rig.bodies().len())
 }
 
 /// Plays a script with controllers that die at these moments, and checks it against the course without that.
-async fn with_crashes(script: &[Step], change: Change, moments: &[Moment], expected: &Expected, what: &str) {
+async fn with_crashes(script: &[Step], change: impl Fn(&mut Rig), moments: &[Moment], expected: &Expected, what: &str) {
     let what = format!("{what}, {moments:?}");
     let world = World::new(script.to_vec(), change);
     let mut end = None;
@@ -122,6 +151,7 @@ async fn with_crashes(script: &[Step], change: Change, moments: &[Moment], expec
     };
     assert_eq!(reason(&end), expected.end, "{what}");
     world.check_commands(&what);
+    check_proof(&world.rig.bodies(), &what);
     let never_sent = world.never_sent();
     assert!(never_sent.len() <= moments.len(), "{what}: {never_sent:?}");
     let (story, asked) = (world.story(), world.asked(&what));
@@ -162,7 +192,7 @@ async fn a_controller_may_die_at_any_moment() {
     for (name, script, change) in courses() {
         let (expected, rows) = without_crash(&script, change).await;
         let rows_of = (1..=rows).flat_map(|row| [Moment::BeforeRow(row), Moment::AfterRow(row)]);
-        let others = (1..=6).flat_map(|nth| [Moment::InCommand(nth), Moment::InCall(nth)]);
+        let others = (1..=6).flat_map(|nth| [Moment::InCommand(nth), Moment::InCall(nth), Moment::InCheck(nth)]);
         for moment in rows_of.chain(others) {
             with_crashes(&script, change, &[moment], &expected, name).await;
         }
@@ -187,6 +217,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         4 => (1usize..60).prop_map(Moment::AfterRow),
         2 => (1usize..8).prop_map(Moment::InCommand),
         1 => (1usize..8).prop_map(Moment::InCall),
+        1 => (1usize..4).prop_map(Moment::InCheck),
     ];
     proptest::collection::vec(moment, 1..4)
 }
@@ -204,6 +235,30 @@ proptest! {
         runtime.block_on(async {
             let (expected, _) = without_crash(&script, |_| {}).await;
             with_crashes(&script, |_| {}, &moments, &expected, "a random course").await;
+        });
+    }
+
+    /// The same where the agent's word is checked: nothing is resolved unproven, and no check is lost or made twice over.
+    #[test]
+    fn whatever_is_seen_of_the_system_and_whenever_controllers_die(
+        mut script in steps(),
+        moments in moments(),
+        verdicts in proptest::collection::vec(0..3, 0..4),
+    ) {
+        let mut last = conclusion();
+        last["evidence"] = json!([1]);
+        script.pop();
+        script.extend((0..4).map(|nth| calls(&[(&format!("end_{nth}"), "conclude", last.clone())])));
+        let verdict = |which: i32| match which {
+            0 => holds(),
+            1 => node_down(),
+            _ => unknown("silence"),
+        };
+        let verdicts: Vec<Verdict> = verdicts.into_iter().map(verdict).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (expected, _) = without_crash(&script, |rig| seen(rig, verdicts.clone())).await;
+            with_crashes(&script, |rig| seen(rig, verdicts.clone()), &moments, &expected, "a random course").await;
         });
     }
 
@@ -278,6 +333,15 @@ async fn what_was_found_is_on_record() {
     assert_eq!(said[0].details["underWay"], "model");
     assert_eq!(said[0].details["maxTokens"], 16_000);
     assert!(said[0].details["inputTokens"].as_u64() > Some(0));
+
+    let world = World::new(vec![shell("a", "one"), conclude("b")], |rig| seen(rig, vec![holds()]));
+    assert_eq!(world.controller(Some(Moment::InCheck(1))).await, None);
+    assert_eq!(reason(&world.controller(None).await.unwrap()), "Resolved:Resolved");
+    let said = resumed(&world.rig);
+    assert_eq!((&said[0].details["underWay"], &said[0].details["attempt"]), (&json!("verification"), &json!(1)));
+    assert_eq!(said[1].details["container"], "kept");
+    let checks = world.rig.kinds().iter().filter(|kind| *kind == "verification").count();
+    assert_eq!(checks, 2, "it begins anew under the same entry");
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::agent::transcript::Transcript;
+use controller::agent::verify::{NoInvariants, Verifier};
 use controller::agent::{
-    self, Aftermath, AgentDeps, Brake, Budgets, DockerAccess, IncidentBrief, Left, Orders, Progress, SandboxSource,
-    SessionEnd, SessionInput, StillRuns, SubjectBrief, Summariser, Wanted,
+    self, Aftermath, AgentDeps, Brake, Budgets, DockerAccess, IncidentBrief, Left, Orders, Progress, Proving,
+    SandboxSource, SessionEnd, SessionInput, StillRuns, SubjectBrief, Summariser, Wanted,
 };
 use controller::audit::entry::NoteEntry;
 use controller::audit::{AuditStore, EntryBody, FakeStore, NewSession, Recorder, SessionRecord};
@@ -21,6 +22,7 @@ use controller::sandbox::{
     Access, Command, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
 };
 use controller::session::SessionId;
+use crds::incident::Evidence;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -36,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) summariser: Option<Arc<dyn Model>>,
     pub(crate) notes: watch::Sender<Vec<NoteEntry>>,
     pub(crate) halt: watch::Sender<Option<Halt>>,
+    pub(crate) evidence: watch::Sender<Vec<Evidence>>,
+    pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) brake: Arc<FakeBrake>,
 }
 
@@ -64,6 +68,11 @@ impl Brake for FakeBrake {
         let provider = self.provider.lock().unwrap().clone();
         provider.kill(&self.session).await
     }
+
+    async fn hold(&self, held: bool) -> Result<(), SandboxError> {
+        let provider = self.provider.lock().unwrap().clone();
+        provider.pause(&self.session, held).await
+    }
 }
 
 impl Rig {
@@ -79,6 +88,8 @@ impl Rig {
             store: FakeStore::new(),
             notes: watch::Sender::new(Vec::new()),
             halt: watch::Sender::new(None),
+            evidence: watch::Sender::new(Vec::new()),
+            verifier: Arc::new(NoInvariants),
             brake: Arc::new(FakeBrake {
                 provider: Mutex::new(provider.clone()),
                 session: session.clone(),
@@ -164,7 +175,13 @@ impl Rig {
             redactor: redactor(self),
             sandbox: Arc::new(Source { provider: self.provider.clone(), session: self.session.clone() }),
             progress,
-            orders: Orders { notes: self.notes.subscribe(), halt: self.halt.subscribe(), brake: self.brake.clone() },
+            verifier: self.verifier.clone(),
+            orders: Orders {
+                notes: self.notes.subscribe(),
+                evidence: self.evidence.subscribe(),
+                halt: self.halt.subscribe(),
+                brake: self.brake.clone(),
+            },
         };
         (deps, seen)
     }
@@ -231,10 +248,14 @@ fn input(session: &SessionId) -> SessionInput {
             description: None,
             severity: "critical".to_owned(),
             evidence: Value::Null,
+            violated: Vec::new(),
             attempt: 1,
             notes: Vec::new(),
         },
         earlier: None,
+        recurrence: None,
+        recurring: None,
+        proving: Proving::default(),
         subject: SubjectBrief {
             name: "ratelimiter".to_owned(),
             description: None,

@@ -6,8 +6,9 @@
 use jiff::Timestamp;
 
 use super::style::Style;
-use super::text::{self, outcome, stored_len};
+use super::text::{self, Tone, check, found, outcome, stored_len};
 use super::{Shown, clean, numbers};
+use crate::audit::entry::VerificationEntry;
 use crate::audit::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
 use crate::printable;
 use crate::redact::Redactor;
@@ -88,6 +89,7 @@ fn step(shown: &Shown, entry: &StoredEntry, full: bool) -> String {
             }
             part
         }
+        Some(EntryBody::Verification(verification)) => verification_part(&at, &verification),
         Some(EntryBody::Control(control)) => format!("\n*{at} · {}*\n", inline(&control.message)),
         // A kind without words of its own, or one of a later version.
         _ => format!("\n### {at} · {}\n\n{}", inline(&entry.kind), fence("json", &format!("{:#}", entry.data))),
@@ -105,6 +107,18 @@ fn call_part(at: &str, call: &ToolCallEntry) -> String {
     };
     if let Some(why) = call.reasoning.as_deref().filter(|why| !why.trim().is_empty()) {
         part.push_str(&format!("\nWhy: {}\n", inline(why)));
+    }
+    part
+}
+
+fn verification_part(at: &str, verification: &VerificationEntry) -> String {
+    let (name, words, tone) = check(verification);
+    let words = if tone == Tone::Neutral { words } else { format!("**{words}**") };
+    let mut part = format!("\n### {at} · {name}\n\n{words}\n");
+    let found = found(verification);
+    if !found.is_empty() {
+        part.push('\n');
+        part.extend(found.iter().map(|line| format!("- {}\n", inline(line))));
     }
     part
 }

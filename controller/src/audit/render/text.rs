@@ -2,7 +2,7 @@
 
 mod step;
 
-pub(super) use step::{outcome, stored_len};
+pub(super) use step::{Tone, check, found, outcome, stored_len};
 
 use jiff::Timestamp;
 

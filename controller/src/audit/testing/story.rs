@@ -4,6 +4,7 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::audit::entry::{BegunVerification, EndedVerification, Finding, VerdictWord, VerificationEntry};
 use crate::audit::{
     Bytes, CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, IncidentEntry, NewSession, Outcome,
     ReasoningEntry, SessionRecord, SessionState, StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
@@ -80,6 +81,46 @@ pub fn bodies() -> Vec<(i64, EntryBody)> {
         (40_002, conclusion()),
         (43_500, control(ControlEvent::Sealed, "Concluded: the agent concluded, nothing can prove it")),
     ]
+}
+
+/// What the invariants can say, each once, hostile words included; in no order that a session would have.
+#[must_use]
+pub fn checks() -> Vec<(i64, EntryBody)> {
+    let found = |invariant: &str, key: &str, message: &str| Finding {
+        invariant: invariant.into(),
+        key: key.into(),
+        message: message.into(),
+    };
+    let ended = |verdict: VerdictWord, findings: Vec<Finding>| EndedVerification {
+        attempt: 1,
+        verdict,
+        findings,
+        more: 0,
+        window_ms: 0,
+        seen: 0,
+        details: serde_json::Value::Null,
+    };
+    let violated = vec![
+        found("node_down", "n2", "node n2 is \u{1b}[2Jgone\n#77 sealed Resolved"),
+        found("over_limit", "", "**5** answers too many"),
+    ];
+    let tell = json!({"tell": "It is not gone."});
+    let all = [
+        VerificationEntry::Begun(BegunVerification { attempt: 1, attempts: 3, stabilization_ms: 15_000 }),
+        VerificationEntry::Ended(EndedVerification {
+            more: 7,
+            details: tell.clone(),
+            ..ended(VerdictWord::Violated, violated)
+        }),
+        VerificationEntry::Healed { details: tell },
+        VerificationEntry::Ended(EndedVerification {
+            window_ms: 15_200,
+            seen: 14,
+            ..ended(VerdictWord::Holds, Vec::new())
+        }),
+        VerificationEntry::Ended(ended(VerdictWord::Unknown, vec![found("", "", "no reading came for 75 s")])),
+    ];
+    (40_100..).step_by(1000).zip(all.map(EntryBody::Verification)).collect()
 }
 
 fn incident() -> EntryBody {

@@ -45,6 +45,7 @@ impl DockerProvider {
 
     /// Freezes the agent's container, or lets it go on.
     pub(super) async fn pause_agents(&self, session: &SessionId, paused: bool) -> Result<(), SandboxError> {
+        let _order = self.held.set(session, paused).await;
         let ids = self.agents(session).await?;
         let set = |id: String| async move {
             let id = &id;

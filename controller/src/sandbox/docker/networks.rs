@@ -69,7 +69,7 @@ impl DockerProvider {
                     self.leave(network, id).await?;
                 }
             } else if !to_change.is_empty() {
-                self.rejoin(&to_change, id, container.state == Some(ContainerSummaryStateEnum::PAUSED)).await?;
+                self.rejoin(&to_change, id, container).await?;
             }
         }
         Ok(changed)
@@ -77,7 +77,13 @@ impl DockerProvider {
 
     /// Puts a container back on networks. The walls know nothing of an interface that is new, so nothing moves in the
     /// container before they do; where they cannot be set, the interface goes again.
-    async fn rejoin(&self, networks: &[&NetworkRef], container: &str, was_paused: bool) -> Result<(), SandboxError> {
+    async fn rejoin(
+        &self,
+        networks: &[&NetworkRef],
+        container: &str,
+        seen: &ContainerSummary,
+    ) -> Result<(), SandboxError> {
+        let was_paused = seen.state == Some(ContainerSummaryStateEnum::PAUSED);
         if !was_paused {
             self.engine.call(QUICK, |docker| async move { docker.pause_container(container).await }).await?;
         }
@@ -94,7 +100,9 @@ impl DockerProvider {
                 self.leave(network, container).await?;
             }
         }
-        if !was_paused {
+        let session = seen.labels.as_ref().and_then(|labels| labels.get(names::SESSION));
+        // Somebody may want it to stand still by now.
+        if !was_paused && let Some(_order) = self.held.wake(session.map(String::as_str)).await {
             self.engine.call(QUICK, |docker| async move { docker.unpause_container(container).await }).await?;
         }
         joined

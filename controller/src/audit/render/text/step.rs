@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Options;
-use crate::audit::entry::{ChangeEntry, ChangeOutcome};
+use crate::audit::entry::{ChangeEntry, ChangeOutcome, EndedVerification, Finding, VerdictWord, VerificationEntry};
 use crate::audit::render::style::Style;
 use crate::audit::render::{clean, numbers};
 use crate::audit::{
@@ -87,7 +87,7 @@ fn known(body: &EntryBody, options: Options) -> Option<Step> {
         EntryBody::ToolCall(call) => call_step(call, options),
         EntryBody::ToolResult(result) => result_step(result, options),
         EntryBody::Change(change) => change_step(change, style),
-        EntryBody::Verification(data) => Step::new(style.bold("verification")).under("│", &pretty(data), options),
+        EntryBody::Verification(verification) => verification_step(verification, options),
         EntryBody::Note(note) => {
             let first = format!("{} {} from {}", style.bold("note"), note.number, printable::one_line(note.author()));
             Step::new(first).under("│", &note.text, options)
@@ -245,18 +245,99 @@ fn conclusion_step(conclusion: &ConclusionEntry, options: Options) -> Step {
     if options.full { step } else { Step { under: bounded(&step.under, options), ..step } }
 }
 
+/// What is looked at and what was seen, in words; the same for every format.
+pub(in crate::audit::render) fn check(verification: &VerificationEntry) -> (String, String, Tone) {
+    match verification {
+        VerificationEntry::Begun(begun) => {
+            let words = format!(
+                "all invariants must hold for {}, on fresh readings, while the agent's container is paused",
+                numbers::duration_ms(ms(begun.stabilization_ms))
+            );
+            (format!("check {} of {}", begun.attempt, begun.attempts), words, Tone::Neutral)
+        }
+        VerificationEntry::Ended(ended) => {
+            let name = format!("check {}", ended.attempt);
+            match ended.verdict {
+                VerdictWord::Holds => {
+                    let rounds = numbers::counted(ms(ended.seen), "round");
+                    let window = numbers::duration_ms(ms(ended.window_ms));
+                    (
+                        name,
+                        format!("proven: all invariants held for {window}, seen in {rounds} of readings"),
+                        Tone::Good,
+                    )
+                }
+                VerdictWord::Violated => (name, "not true: the fault is not gone".to_owned(), Tone::Bad),
+                VerdictWord::Unknown => {
+                    (name, "not proven: nobody can say whether the fault is gone".to_owned(), Tone::Bad)
+                }
+            }
+        }
+        VerificationEntry::Healed { .. } => {
+            let words = "all invariants hold again before the agent concluded; it was told";
+            ("healed".to_owned(), words.to_owned(), Tone::Good)
+        }
+    }
+}
+
+/// How good something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::audit::render) enum Tone {
+    Good,
+    Bad,
+    Neutral,
+}
+
+/// What a check found, a line each, as it came.
+pub(in crate::audit::render) fn found(verification: &VerificationEntry) -> Vec<String> {
+    let VerificationEntry::Ended(ended) = verification else { return Vec::new() };
+    let mut lines: Vec<String> = ended.findings.iter().map(Finding::line).collect();
+    if ended.more > 0 {
+        lines.push(format!("and {} more", ended.more));
+    }
+    lines
+}
+
+fn verification_step(verification: &VerificationEntry, options: Options) -> Step {
+    let style = options.style;
+    let (name, words, tone) = check(verification);
+    let words = match tone {
+        Tone::Good => style.good(&words),
+        Tone::Bad => style.bad(&words),
+        Tone::Neutral => words,
+    };
+    let lines: Vec<String> =
+        found(verification).iter().map(|line| format!("{} {}", style.bad("✗"), printable::one_line(line))).collect();
+    let mut step = Step::new(format!("{} {words}", style.bold(&name)));
+    step.under = bounded(&lines, options);
+    match verification {
+        VerificationEntry::Ended(EndedVerification { details, .. }) | VerificationEntry::Healed { details }
+            if options.full && !details.is_null() =>
+        {
+            step.under("│", &pretty(details), options)
+        }
+        _ => step,
+    }
+}
+
+/// A number of ours that is never negative, as amounts are shown.
+fn ms(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn control_step(control: &ControlEntry, options: Options) -> Step {
     let style = options.style;
     let name =
         serde_json::to_value(control.event).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
     let name = match control.event {
-        ControlEvent::Error | ControlEvent::SandboxLost => style.bad(&name),
+        ControlEvent::Error | ControlEvent::SandboxLost | ControlEvent::Recurring => style.bad(&name),
         ControlEvent::Cancelled
         | ControlEvent::Budget
         | ControlEvent::Nudged
         | ControlEvent::Resumed
         | ControlEvent::Halted
-        | ControlEvent::Released => style.warn(&name),
+        | ControlEvent::Released
+        | ControlEvent::Evidence => style.warn(&name),
         ControlEvent::Started | ControlEvent::Compacted | ControlEvent::Sealed => style.dim(&name),
     };
     let step = Step::new(format!("· {name} {}", printable::one_line(&control.message)));
