@@ -80,49 +80,34 @@ async fn find(audit: &dyn AuditStore, uid: &str, attempt: i64, seat: &Seat) -> R
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use std::time::Duration;
 
     use crds::IncidentPhase;
-    use jiff::Timestamp;
     use kube::runtime::reflector::ObjectRef;
 
     use super::*;
-    use crate::audit::NewSession;
     use crate::audit::fake::FakeStore;
-    use crate::session::SessionId;
+    use crate::audit::testing::samples::session;
+
+    /// The UID of the Incident in the tests.
+    const UID: &str = "uid-i";
 
     fn seat() -> (Arc<Engine>, SessionKey, Seat) {
         let (engine, _) = Engine::new(1);
-        let key = SessionKey { uid: "uid".into(), attempt: 1 };
+        let key = SessionKey { uid: UID.into(), attempt: 1 };
         let seat = engine.reserve(&key, "ns/s", ObjectRef::<Incident>::new("i").within("ns"), Room::Standing).unwrap();
         (engine, key, seat)
-    }
-
-    fn new() -> NewSession {
-        let now = Timestamp::UNIX_EPOCH;
-        NewSession {
-            id: SessionId::new(now),
-            incident_uid: "uid".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt: 1,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
-            started_at: now,
-        }
     }
 
     #[tokio::test]
     async fn the_wait_for_the_store_is_shown_and_goes_on_until_it_is_back() {
         let store = FakeStore::new();
-        store.begin_session(&new()).await.unwrap();
+        store.begin_session(&session("i", 1)).await.unwrap();
         store.make_unavailable("no route to host");
         let (engine, key, seat) = seat();
-        let (found, ()) = tokio::join!(find(&store, "uid", 1, &seat), async {
+        let (found, ()) = tokio::join!(find(&store, UID, 1, &seat), async {
             // Longer than the pause between two tries.
             tokio::time::sleep(Duration::from_millis(2500)).await;
             let waiting = engine.view(&key).unwrap().progress.waiting.unwrap();
@@ -138,7 +123,7 @@ mod tests {
         let store = FakeStore::new();
         store.make_unavailable("no route to host");
         let (engine, key, seat) = seat();
-        let (found, cancelled) = tokio::join!(find(&store, "uid", 1, &seat), async {
+        let (found, cancelled) = tokio::join!(find(&store, UID, 1, &seat), async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             engine.cancel(&key);
             tokio::time::Instant::now()
@@ -153,9 +138,9 @@ mod tests {
     async fn a_cancelled_session_whose_row_can_be_read_is_still_taken_over() {
         let store = FakeStore::new();
         let (engine, key, seat) = seat();
-        assert_eq!(find(&store, "uid", 1, &seat).await.unwrap_err().reason, "SessionLost");
-        store.begin_session(&new()).await.unwrap();
+        assert_eq!(find(&store, UID, 1, &seat).await.unwrap_err().reason, "SessionLost");
+        store.begin_session(&session("i", 1)).await.unwrap();
         engine.cancel(&key);
-        assert!(find(&store, "uid", 1, &seat).await.is_ok());
+        assert!(find(&store, UID, 1, &seat).await.is_ok());
     }
 }

@@ -135,7 +135,7 @@ impl Brake for SessionBrake {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use serde_json::json;
     use tokio::sync::watch;
@@ -144,7 +144,8 @@ mod tests {
     use crate::agent::Progress;
     use crate::audit::entry::{Change, ChangeTarget};
     use crate::audit::fake::FakeStore;
-    use crate::audit::{AuditStore as _, NewSession, Recorder};
+    use crate::audit::testing::samples::session;
+    use crate::audit::{AuditStore as _, Recorder};
     use crate::halt::Halt;
     use crate::sandbox::fake::{FakeCall, FakeProvider};
     use crate::sandbox::{CommandResult, Ledger as _};
@@ -162,19 +163,7 @@ mod tests {
 
     async fn rig() -> Rig {
         let store = FakeStore::new();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let new = NewSession {
-            id: SessionId::new(now),
-            incident_uid: "u".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt: 1,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
-            started_at: now,
-        };
+        let new = session("i", 1);
         let record = store.begin_session(&new).await.unwrap();
         let recorder = Arc::new(Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new()));
         let (cancel, halt) = (CancellationToken::new(), watch::Sender::new(None));

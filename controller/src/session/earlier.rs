@@ -128,7 +128,7 @@ fn field(text: &mut String, name: &str, said: Option<&str>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use jiff::Timestamp;
     use serde_json::{Value, json};
@@ -136,21 +136,15 @@ mod tests {
     use super::*;
     use crate::audit::entry::{Change, ChangeTarget, ControlEntry};
     use crate::audit::fake::FakeStore;
+    use crate::audit::testing::samples::session;
     use crate::audit::{ConclusionEntry, NewSession, Outcome, SessionState};
     use crate::session::SessionId;
 
     fn new(attempt: i64) -> NewSession {
         NewSession {
             id: SessionId::from(format!("2026-01-28T20-54-48-0000000{attempt}")),
-            incident_uid: "u".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
             started_at: "2026-01-28T20:54:48Z".parse().unwrap(),
+            ..session("i", attempt)
         }
     }
 
@@ -200,8 +194,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_attempt_is_told_nothing() {
         let store = FakeStore::new();
-        assert_eq!(told(&store, "u", 1).await.unwrap(), None);
-        assert_eq!(told(&store, "u", 2).await.unwrap(), None, "nothing is on record");
+        assert_eq!(told(&store, "uid-i", 1).await.unwrap(), None);
+        assert_eq!(told(&store, "uid-i", 2).await.unwrap(), None, "nothing is on record");
     }
 
     #[tokio::test]
@@ -216,7 +210,7 @@ mod tests {
             details: json!({}),
         });
         attempt(&store, 2, &[cancelled], ended("Cancelled", "Cancelled")).await;
-        let text = told(&store, "u", 3).await.unwrap().unwrap();
+        let text = told(&store, "uid-i", 3).await.unwrap().unwrap();
         for part in [
             "Attempt 1, begun 2026-01-28 20:54 UTC: ended Escalated (Unresolved) after 3 turns and 5 commands.",
             "|   the disk is full",
@@ -241,7 +235,7 @@ mod tests {
         for number in 1..=9 {
             attempt(&store, number, &bodies, ended("Escalated", "TurnBudget")).await;
         }
-        let text = told(&store, "u", 10).await.unwrap().unwrap();
+        let text = told(&store, "uid-i", 10).await.unwrap().unwrap();
         assert!(text.len() < 40_000, "{} bytes", text.len());
         assert!(text.contains("(Attempts before these: 6"), "{text}");
         assert!(text.contains("docker exec web 999") && !text.contains("Attempt 6,"));

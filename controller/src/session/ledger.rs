@@ -156,15 +156,15 @@ impl Ledger for SessionLedger {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::audit::entry::{ChangeOutcome, ChangeTarget};
     use crate::audit::fake::Fault;
-    use crate::audit::{AuditStore, EntryKind, FakeStore, NewSession, Recorder};
-    use crate::session::SessionId;
+    use crate::audit::testing::samples::session;
+    use crate::audit::{AuditStore, EntryKind, FakeStore, Recorder};
 
     fn change() -> Change {
         let target = ChangeTarget { kind: "container".into(), id: "1".into(), name: "a".into(), service: None };
@@ -174,19 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_change_has_one_end_also_one_that_an_earlier_controller_began() {
-        let (store, now) = (FakeStore::new(), Timestamp::UNIX_EPOCH);
-        let new = NewSession {
-            id: SessionId::new(now),
-            incident_uid: "uid".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt: 1,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
-            started_at: now,
-        };
+        let (store, new) = (FakeStore::new(), session("i", 1));
         let record = store.begin_session(&new).await.unwrap();
         let recorder = Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new());
         let recorder = Arc::new(recorder);

@@ -128,24 +128,14 @@ fn wants(incident: &Incident, record: &SessionRecord) -> bool {
     incident.spec.attempt == attempt && !status.is_some_and(|status| status.phase.is_finished())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use crate::audit::{NewSession, SessionState};
+    use crate::audit::SessionState;
+    use crate::audit::testing::samples::session;
 
     fn record(attempt: i64) -> SessionRecord {
-        let new = NewSession {
-            id: "2026-01-28T20-54-48-3a029c12".to_owned().into(),
-            incident_uid: "u".into(),
-            incident_namespace: "ns".into(),
-            incident_name: "i".into(),
-            attempt,
-            subject: "s".into(),
-            model: "m".into(),
-            title: "t".into(),
-            severity: "error".into(),
-            started_at: jiff::Timestamp::UNIX_EPOCH,
-        };
+        let new = session("i", attempt);
         SessionRecord {
             new,
             state: SessionState { phase: "Running".into(), ..SessionState::default() },
