@@ -73,6 +73,12 @@ impl Known {
         !self.violated.is_empty()
     }
 
+    /// Whether it is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Whether it is about this.
     #[must_use]
     pub fn names(&self, invariant: &str, key: &str) -> bool {

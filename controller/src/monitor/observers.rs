@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use crds::probe::{DockerProbe, Probe};
 use futures::stream::BoxStream;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::probe::Reading;
+use crate::probe::Round;
+use crate::probe::docker::Containers;
 use crate::sandbox::SandboxError;
 use crate::sandbox::dial::Condition;
 
@@ -96,6 +96,6 @@ pub trait Observers: Send + Sync + 'static {
     /// Removes all observers of a Subject.
     async fn remove_all(&self, uid: &str) -> Result<(), SandboxError>;
 
-    /// The containers of a project, as a `docker` probe reads them.
-    async fn containers(&self, project: &str, probe: &Probe, docker: &DockerProbe) -> Reading;
+    /// A round of a `docker` probe. That the engine is away is a reading.
+    async fn containers(&self, project: &str, probe: &Containers) -> Round;
 }

@@ -17,8 +17,7 @@ use bollard::models::{
     ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, ExecConfig, HostConfig, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, LogsOptionsBuilder};
-use crds::probe::{DockerProbe, Probe};
+use bollard::query_parameters::{ListNetworksOptionsBuilder, LogsOptionsBuilder};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -29,7 +28,8 @@ use super::standing::name;
 use super::{DockerProvider, body, names};
 use crate::audit::proof::hex;
 use crate::monitor::observers::{Found, ObserverSpec, Observers, Said, Standing, Survey, Words};
-use crate::probe::Reading;
+use crate::probe::docker::Containers;
+use crate::probe::{Reading, Round};
 use crate::sandbox::dial::{Aside, Condition};
 use crate::sandbox::{NetworkRef, SandboxError};
 
@@ -288,8 +288,58 @@ impl Observers for DockerProvider {
         Ok(())
     }
 
-    async fn containers(&self, project: &str, probe: &Probe, docker: &DockerProbe) -> Reading {
-        let _ = (project, probe, docker);
-        todo!("branch probes")
+    async fn containers(&self, project: &str, probe: &Containers) -> Round {
+        match self.engine.client() {
+            Ok(client) => probe.round(&client, project).await,
+            Err(error) => {
+                let reading = Reading { error: Some(error.to_string()), ..Reading::default() };
+                let readings = [(String::new(), reading)].into();
+                Round { probe: probe.name().to_owned(), at: Timestamp::now(), readings }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> ObserverSpec {
+        ObserverSpec {
+            uid: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9".into(),
+            subject: "default/shop".into(),
+            project: "shop".into(),
+            image: "agent:dev".into(),
+            egress: vec!["10.9.0.0/16".parse().unwrap()],
+            probes: r#"[{"name":"web","tcp":{"address":"web:80"}}]"#.into(),
+            commands: false,
+        }
+    }
+
+    #[test]
+    fn it_is_shut_in_and_named_by_all_that_it_is() {
+        let provider = DockerProvider::connect("unix:///nowhere", "test").unwrap();
+        let network = NetworkRef { id: "n1".into(), name: "shop_default".into() };
+        let body = provider.observer_body(&spec(), "sha256:1", &network);
+        assert_eq!(body.user.as_deref(), Some("1000:1000"));
+        assert!(body.env.unwrap().iter().any(|one| one.starts_with("OPERATOR_PROBES=[{")));
+        let labels = body.labels.unwrap();
+        assert_eq!((&*labels[names::ROLE], &*labels[names::PROJECT]), ("observer", "shop"));
+        assert_eq!((&*labels[names::SUBJECT], &*labels[names::EGRESS]), ("default/shop", "10.9.0.0/16"));
+        assert!(!labels.contains_key(names::SESSION), "no sweep of sessions takes it for one's");
+        assert!(!labels.keys().any(|label| label.starts_with("com.docker.compose")), "{labels:?}");
+        let host = body.host_config.unwrap();
+        assert_eq!((host.privileged, host.binds, host.mounts, host.cap_add), (None, None, None, None));
+        assert_eq!((host.cap_drop.unwrap(), host.readonly_rootfs), (vec!["ALL".to_owned()], Some(true)));
+        assert_eq!((host.memory, host.memory_swap, host.pids_limit), (Some(64 << 20), Some(64 << 20), Some(64)));
+
+        let one = hash(&spec(), "sha256:1");
+        let others = [
+            hash(&spec(), "sha256:2"),
+            hash(&ObserverSpec { probes: "[]".into(), ..spec() }, "sha256:1"),
+            hash(&ObserverSpec { egress: Vec::new(), ..spec() }, "sha256:1"),
+            hash(&ObserverSpec { project: "bank".into(), ..spec() }, "sha256:1"),
+        ];
+        assert!(!others.contains(&one) && hash(&spec(), "sha256:1") == one);
     }
 }

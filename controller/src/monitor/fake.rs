@@ -1,0 +1,1 @@
+//! An engine and a cluster for tests of the monitor.
