@@ -21,7 +21,7 @@ pub mod history;
 pub mod keep;
 pub mod known;
 pub mod kubernetes;
-mod lines;
+pub mod lines;
 pub mod mind;
 pub mod observers;
 pub mod open;

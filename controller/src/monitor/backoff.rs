@@ -11,14 +11,14 @@ const WELL: Duration = Duration::from_mins(2);
 
 /// Waits of one thing that is tried again and again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backoff {
+pub(super) struct Backoff {
     /// How often it failed, one after the other.
-    pub failures: u32,
+    pub(super) failures: u32,
 }
 
 impl Backoff {
     /// It failed after it had run for so long: the wait until the next try.
-    pub fn failed(&mut self, ran: Duration) -> Duration {
+    pub(super) fn failed(&mut self, ran: Duration) -> Duration {
         if ran >= WELL {
             self.failures = 0;
         }

@@ -12,23 +12,23 @@ use super::observers::Observers;
 use crate::probe::docker::Containers;
 
 /// One `docker` probe of a Subject.
-pub struct Own {
+pub(super) struct Own {
     /// The engine.
-    pub observers: Arc<dyn Observers>,
+    pub(super) observers: Arc<dyn Observers>,
     /// How many look at once.
-    pub looking: Arc<Semaphore>,
+    pub(super) looking: Arc<Semaphore>,
     /// What stands on the engine.
-    pub survey: Surveyed,
+    pub(super) survey: Surveyed,
     /// The compose project.
-    pub project: String,
+    pub(super) project: String,
     /// Where rounds go.
-    pub heard: mpsc::Sender<Piece>,
+    pub(super) heard: mpsc::Sender<Piece>,
 }
 
 impl Own {
     /// Looks at its interval until it is dropped, or nobody hears it. A probe that cannot be run is never read, which is
     /// what its invariants then say.
-    pub async fn run(self, probe: Probe) {
+    pub(super) async fn run(self, probe: Probe) {
         let containers = match Containers::new(&probe) {
             Ok(Some(containers)) => containers,
             Ok(None) => return,

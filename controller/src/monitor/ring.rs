@@ -13,14 +13,14 @@ const MOST_BYTES: usize = 128 << 10;
 
 /// The last rounds, as JSON.
 #[derive(Debug, Default)]
-pub struct Ring {
+pub(super) struct Ring {
     rounds: VecDeque<Arc<str>>,
     bytes: usize,
 }
 
 impl Ring {
     /// Keeps a round.
-    pub fn keep(&mut self, round: Arc<str>) {
+    pub(super) fn keep(&mut self, round: Arc<str>) {
         self.bytes += round.len();
         self.rounds.push_back(round);
         while self.rounds.len() > MOST || (self.bytes > MOST_BYTES && self.rounds.len() > 1) {
@@ -31,13 +31,13 @@ impl Ring {
 
     /// The rounds that are kept, the oldest first.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<str>> {
+    pub(super) fn all(&self) -> Vec<Arc<str>> {
         self.rounds.iter().cloned().collect()
     }
 
     /// The same, read.
     #[must_use]
-    pub fn rounds(&self) -> Vec<Round> {
+    pub(super) fn rounds(&self) -> Vec<Round> {
         self.rounds.iter().filter_map(|round| serde_json::from_str(round).ok()).collect()
     }
 }

@@ -54,7 +54,7 @@ fn one_violation_is_told_with_what_was_read_around_it() {
     let one = violation("node1", 0);
     let incident = incident(&order(), "operator", std::slice::from_ref(&one), &readings(&one), &Recurrence::default());
     is_valid(&incident);
-    assert_eq!(incident.name_any(), format!("shop-node-down-{}-t9l3m0", &fingerprint("u-1", "node_down", "node1")[..8]));
+    assert_eq!(incident.name_any(), format!("shop-node-down-{}-t9le3c", &fingerprint("u-1", "node_down", "node1")[..8]));
     assert_eq!(incident.spec.title, "node_down[node1]: node1 does not answer");
     assert_eq!(incident.spec.severity, Severity::Critical);
     let text = &incident.spec.description;
