@@ -26,7 +26,7 @@ enum Command {
     Wall(cli::wall::WallArgs),
     /// The agent's way to its subject's containers; started by the controller.
     Gateway(cli::gateway::GatewayArgs),
-    /// Run the probes of a Subject and print what they read; started by the controller.
+    // Its help is that of its arguments: it says what is printed.
     Observe(cli::observe::ObserveArgs),
     /// Stop everything: running commands are killed, and nothing begins until `resume`.
     Halt(cli::halt::HaltArgs),

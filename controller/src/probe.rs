@@ -27,6 +27,8 @@ pub mod run;
 mod select;
 mod tcp;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use gather::line;

@@ -24,12 +24,15 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// Between two looks for the file that is waited for.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Runs the probes of a Subject and prints one line of JSON a round.
+/// Run the probes of a Subject and print one line of JSON a round; started by the controller.
 ///
-/// Each probe runs at its own interval, its first round at once. A line is
-/// {"probe": NAME, "at": TIME, "readings": {TARGET: {"ok", "error", "ms", "status", "value"}}}, with "" as the target of a
-/// probe that has none, and at most 64 KiB long. A target that cannot be read is a reading that says why. Probes of the
-/// kind `docker` are left to the controller. It ends on SIGTERM.
+/// Each probe runs at its own interval, its first round at once. A line has at most 64 KiB and looks like this:
+///
+/// {"probe": "status", "at": "…", "readings": {"node1": {"ok": true, "ms": 3, "value": {…}}}}
+///
+/// A target that cannot be read is a reading with "ok": false and an "error" that says why. A probe without targets has one
+/// reading, under "". Probes of the kind `docker` are left to the controller. It ends on SIGTERM, and when its output cannot
+/// be written any more.
 #[derive(Args, Clone, Debug)]
 pub struct ObserveArgs {
     /// The probes: a JSON list, as they stand in a Subject under `spec.probes`

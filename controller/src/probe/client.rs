@@ -5,6 +5,7 @@
 //! (`POST`) gets a new one at once.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -221,10 +222,11 @@ fn made(request: &Request) -> http::Request<Full<Bytes>> {
 
 /// What went wrong between request and answer, in a sentence.
 fn said(error: &hyper::Error) -> String {
+    let closed = "the connection was closed before the answer was complete";
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return plain(io);
+            return if io.kind() == ErrorKind::UnexpectedEof { closed.into() } else { plain(io) };
         }
         source = cause.source();
     }
@@ -235,7 +237,7 @@ fn said(error: &hyper::Error) -> String {
         return format!("the answer is not HTTP: {error}");
     }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return "the connection was closed before the answer was complete".into();
+        return closed.into();
     }
     format!("the answer could not be read: {error}")
 }

@@ -134,3 +134,26 @@ impl ServerCertVerifier for Believing {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_a_sentence() {
+        for (error, expected) in [
+            (CertificateError::Expired, "the certificate of a has expired"),
+            (CertificateError::NotValidYet, "the certificate of a is not valid yet"),
+            (CertificateError::NotValidForName, "the certificate of a is for another name"),
+            (CertificateError::BadEncoding, "the certificate of a cannot be read"),
+        ] {
+            assert_eq!(said(&io::Error::other(Error::InvalidCertificate(error)), "a"), expected);
+        }
+        let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        assert_eq!(said(&io::Error::other(alert), "a"), "a ended the TLS handshake: HandshakeFailure");
+        assert_eq!(
+            said(&io::Error::from(io::ErrorKind::UnexpectedEof), "a"),
+            "the TLS handshake with a failed: connection closed by the other side"
+        );
+    }
+}
