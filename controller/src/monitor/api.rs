@@ -185,17 +185,16 @@ impl Follower {
         loop {
             tokio::select! {
                 round = self.rounds.recv() => match round {
-                    Ok(round) => match masked(&round, &self.redactor) {
-                        Some(round) => return Some(named("round", &round)),
-                        None => {}
+                    Ok(round) => if let Some(round) = masked(&round, &self.redactor) {
+                        return Some(named("round", &round));
                     },
                     // Who is too slow misses some.
                     Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return self.end(),
+                    Err(RecvError::Closed) => return Some(self.end()),
                 },
                 changed = changed(&mut self.views, self.shown + PACE) => {
                     if changed.is_err() {
-                        return self.end();
+                        return Some(self.end());
                     }
                     self.shown = tokio::time::Instant::now();
                     let known = self.views.borrow_and_update().clone();
@@ -205,9 +204,9 @@ impl Follower {
         }
     }
 
-    fn end(&mut self) -> Option<Event> {
+    fn end(&mut self) -> Event {
         self.over = true;
-        Some(Event::default().event("end").data("{}"))
+        Event::default().event("end").data("{}")
     }
 }
 

@@ -61,7 +61,7 @@ impl Order {
         let (own, others): (Vec<Probe>, Vec<Probe>) = spec.probes.iter().cloned().partition(|p| p.docker.is_some());
         let name = format!("{}/{}", subject.namespace().unwrap_or_default(), subject.name_any());
         let uid = subject.uid().unwrap_or_default();
-        let observer = observer(others, &name, &uid, project, egress, &defaults.image)?;
+        let observer = observer(&others, &name, &uid, project, egress, &defaults.image)?;
         Ok(Self { subject: subject.clone(), name, uid, project: project.to_owned(), observer, own })
     }
 
@@ -87,7 +87,7 @@ impl Order {
 }
 
 fn observer(
-    probes: Vec<Probe>,
+    probes: &[Probe],
     subject: &str,
     uid: &str,
     project: &str,
@@ -99,7 +99,7 @@ fn observer(
     }
     let unwritable = |error: serde_json::Error| Rejected { reason: "ProbesTooLarge", message: error.to_string() };
     let commands = probes.iter().any(|probe| probe.exec.is_some());
-    let probes = serde_json::to_string(&probes).map_err(unwritable)?;
+    let probes = serde_json::to_string(probes).map_err(unwritable)?;
     if probes.len() > MOST_PROBES {
         return Err(Rejected {
             reason: "ProbesTooLarge",

@@ -45,8 +45,8 @@ fn persons(name: &str, ended: Option<(IncidentPhase, i64)>) -> Known {
 
 const POLICY: Opening = Opening {
     wanted: true,
-    cooldown: Duration::from_secs(120),
-    recurrence: Duration::from_secs(3600),
+    cooldown: Duration::from_mins(2),
+    recurrence: Duration::from_hours(1),
 };
 
 fn facts<'a>(known: &'a [Known], told: &'a Told, now: i64) -> Facts<'a> {
@@ -82,7 +82,7 @@ fn the_first_violation_opens_one_and_all_at_once_open_one() {
 fn what_else_is_violated_joins_once_and_again_when_it_came_again() {
     let first = violation("down", "a", 0);
     let open = monitors("one", std::slice::from_ref(&first), None);
-    assert_eq!(decided(&[first.clone()], std::slice::from_ref(&open), 10), "nothing");
+    assert_eq!(decided(std::slice::from_ref(&first), std::slice::from_ref(&open), 10), "nothing");
     let second = violation("slow", "", 5);
     assert_eq!(decided(&[first.clone(), second.clone()], std::slice::from_ref(&open), 10), "join one: slow");
     let both = monitors("one", &[first.clone(), second.clone()], None);

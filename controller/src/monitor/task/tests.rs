@@ -6,7 +6,6 @@ use crds::invariant::InvariantState;
 use crds::subject::SubjectStatus;
 use crds::{Incident, IncidentPhase, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
 
@@ -21,7 +20,7 @@ use crate::sandbox::SandboxError;
 
 const UID: &str = "0a1b2c3d";
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One controller, an engine and a cluster.
 struct World {

@@ -142,7 +142,7 @@ fn evidence_joins_and_is_told_once() {
         let mut changed = opened.clone();
         changed.spec.evidence.clone_from(&evidence);
         is_valid(&changed);
-        known[0] = Known { evidence, violated, severity, ..known[0].clone() };
+        known[0] = Known { violated, evidence, severity, ..known[0].clone() };
     }
     assert_eq!((known[0].evidence.len(), known[0].violated.len()), (64, 64));
     assert_eq!(known[0].severity, Severity::Critical, "the worst");
