@@ -147,11 +147,11 @@ fn masked(round: &str, redactor: &Redactor) -> Option<Value> {
 /// Where somebody who follows is.
 struct Follower {
     subject: String,
-    watched: Arc<Watched>,
+    /// Until it has begun: who holds it keeps its streams open.
+    watched: Option<Arc<Watched>>,
     redactor: Redactor,
     views: tokio::sync::watch::Receiver<Arc<Snapshot>>,
     rounds: tokio::sync::broadcast::Receiver<Arc<str>>,
-    begun: bool,
     shown: tokio::time::Instant,
     over: bool,
 }
@@ -161,9 +161,8 @@ fn events(subject: String, watched: Arc<Watched>, redactor: Redactor) -> impl St
         subject,
         views: watched.views.clone(),
         rounds: watched.rounds().1,
-        watched,
+        watched: Some(watched),
         redactor,
-        begun: false,
         shown: tokio::time::Instant::now(),
         over: false,
     };
@@ -178,9 +177,9 @@ impl Follower {
         if self.over {
             return None;
         }
-        if !std::mem::replace(&mut self.begun, true) {
+        if let Some(watched) = self.watched.take() {
             self.views.mark_unchanged();
-            return Some(named("observations", &Document::new(&self.subject, &self.watched, &self.redactor)));
+            return Some(named("observations", &Document::new(&self.subject, &watched, &self.redactor)));
         }
         loop {
             tokio::select! {
@@ -230,4 +229,113 @@ fn named(name: &str, data: &impl Serialize) -> Event {
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(Problem { error: error.into() })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::invariant::InvariantState;
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::config::redaction::RedactionConfig;
+    use crate::invariant::{KeyView, View};
+    use crate::monitor::lines::Heard;
+    use crate::probe::{Reading, Round};
+    use crate::redact::{InstallationSecret, Rules};
+
+    async fn serve(registry: &Registry) -> String {
+        let rules = Rules::compile(&RedactionConfig::default(), &[]).unwrap();
+        let redaction = Arc::new(rules.with(InstallationSecret::new([3; 32])));
+        let router = crate::audit::api::router_with(
+            Arc::new(crate::audit::FakeStore::new()),
+            router(registry.clone(), redaction),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        address
+    }
+
+    async fn ask(address: &str, path: &str, host: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn get(address: &str, path: &str) -> (String, Value) {
+        let mut answer = String::new();
+        ask(address, path, "localhost").await.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().to_owned();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn round(text: &str) -> Heard {
+        let reading = Reading { ok: true, value: Some(json!({ "said": text })), ..Reading::default() };
+        let at = "2026-01-28T20:54:48Z".parse().unwrap();
+        Heard::own(Round { probe: "web".into(), at, readings: [(String::new(), reading)].into() })
+    }
+
+    fn watched() -> (Registry, Arc<Watched>) {
+        let (registry, (watched, asked)) = (Registry::default(), Watched::new("u-1"));
+        std::mem::forget(asked);
+        registry.set(ObjectRef::new("shop").within("ns"), Some(watched.clone()));
+        let key = KeyView { key: "a".into(), state: InvariantState::Violated, ..KeyView::default() };
+        let view = View { name: "down".into(), state: InvariantState::Violated, keys: vec![key], ..View::default() };
+        watched.show(Arc::new(Snapshot { views: vec![view], rounds: 7, ..Snapshot::default() }));
+        (registry, watched)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_told_with_the_last_rounds_and_without_secrets() {
+        let (registry, watched) = watched();
+        watched.keep(&round("first"));
+        watched.keep(&round("password=hunter2-and-more"));
+        let address = serve(&registry).await;
+        let (status, body) = get(&address, "/subjects/ns/shop/observations").await;
+        assert_eq!((status.as_str(), &body["subject"], &body["rounds"]), ("200", &json!("ns/shop"), &json!(7)));
+        assert_eq!(body["invariants"][0]["keys"][0]["key"], "a");
+        assert_eq!(body["observed"]["reason"], "Starting");
+        assert_eq!(body["last"][0]["readings"][""]["value"]["said"], "first");
+        let second = body["last"][1].to_string();
+        assert!(second.contains("[redacted:") && !second.contains("hunter2"), "{second}");
+
+        assert_eq!(get(&address, "/subjects/ns/other/observations").await.0, "404");
+        assert_eq!(get(&address, "/subjects/ns/shop/observations?folow=true").await.0, "400");
+        let (status, body) = get(&serve(&Registry::default()).await, "/subjects/ns/shop/observations").await;
+        assert!(status == "503" && body["error"].as_str().unwrap().contains("ask the one that leads"), "{body}");
+        let mut answer = String::new();
+        let foreign = ask(&address, "/subjects/ns/shop/observations", "evil.example").await.read_to_string(&mut answer);
+        foreign.await.unwrap();
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn who_follows_hears_of_rounds_and_of_what_changes_until_the_end() {
+        let (registry, watched) = watched();
+        watched.keep(&round("before"));
+        let address = serve(&registry).await;
+        let stream = ask(&address, "/subjects/ns/shop/observations?follow=true", "localhost").await;
+        let mut lines = BufReader::new(stream).lines();
+        let mut next = async || loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            if let Some(event) = line.strip_prefix("event: ") {
+                let data = lines.next_line().await.unwrap().unwrap();
+                return (event.to_owned(), data.strip_prefix("data: ").unwrap().to_owned());
+            }
+        };
+        let (event, data) = next().await;
+        assert!(event == "observations" && data.contains("before"), "{event} {data}");
+        watched.keep(&round("after"));
+        let (event, data) = next().await;
+        assert!(event == "round" && data.contains("after"), "{event} {data}");
+        watched.show(Arc::new(Snapshot { rounds: 8, ..Snapshot::default() }));
+        let (event, data) = next().await;
+        assert!(event == "observations" && data.contains("\"rounds\":8") && !data.contains("before"), "{event} {data}");
+        registry.set(ObjectRef::new("shop").within("ns"), None);
+        drop(watched);
+        assert_eq!(next().await.0, "end");
+    }
 }
