@@ -1,6 +1,6 @@
 //! What every reconcile shares.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crds::{Incident, Subject, names};
@@ -21,6 +21,7 @@ use crate::incident::validate::{self, Defaults, Fit};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
+use crate::monitor::Watch;
 use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
@@ -29,6 +30,7 @@ use crate::session::queue::{Line, Turn, Waiting};
 use crate::session::spend::Spending;
 use crate::session::{Engine, SessionKey};
 use crate::status::StatusWriter;
+use crate::subject::Looks;
 
 /// What every reconcile shares.
 pub struct Context {
@@ -48,18 +50,22 @@ pub struct Context {
     pub subjects_changed: mpsc::UnboundedSender<ObjectRef<Subject>>,
     /// The Subjects' generations at which their Incidents were last woken.
     pub subjects_seen: Mutex<HashMap<ObjectRef<Subject>, Option<i64>>>,
+    /// When the engine was asked about the Subjects' containers.
+    pub looks: Looks,
     /// The sessions.
     pub engine: Arc<Engine>,
     /// The queue in its order.
     pub dispatch: Dispatch,
     /// When places in the queue were last shown.
     pub places: Places,
+    /// The Subjects that are watched.
+    pub watch: Watch,
     /// Whether the whole installation is halted.
     pub halt: watch::Receiver<Option<Halt>>,
     /// The trail.
     pub audit: Arc<dyn AuditStore>,
     /// What is masked of what comes in.
-    pub redaction: Redaction,
+    pub redaction: Arc<Redaction>,
     /// What models may cost a day.
     pub spending: Spending,
     /// Where commands run.
@@ -162,20 +168,15 @@ impl Context {
             .filter(|incident| self.serves(&incident.metadata) && crate::incident::plan::is_waiting(incident))
     }
 
-    /// Names of this installation's Incidents of a Subject that have not ended.
+    /// This installation's Incidents of a Subject.
     #[must_use]
-    pub fn open_incidents(&self, namespace: &str, subject: &str) -> HashSet<String> {
-        self.incidents
-            .state()
-            .into_iter()
-            .filter(|incident| {
-                self.serves(&incident.metadata)
-                    && incident.namespace().as_deref() == Some(namespace)
-                    && incident.spec.subject_ref.name == subject
-                    && !crate::incident::plan::is_finished(incident)
-            })
-            .map(|incident| incident.name_any())
-            .collect()
+    pub fn incidents_of(&self, namespace: &str, subject: &str) -> Vec<Arc<Incident>> {
+        let of_subject = |incident: &Arc<Incident>| {
+            self.serves(&incident.metadata)
+                && incident.namespace().as_deref() == Some(namespace)
+                && incident.spec.subject_ref.name == subject
+        };
+        self.incidents.state().into_iter().filter(of_subject).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! * [`leader`] is who may act at all: one controller of those that run, by a lease;
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
 //! * [`tenancy`] says which namespace may name which projects and images;
+//! * [`monitor`] looks at every Subject: [`probe`] is what reads, [`invariant`] what judges; it opens Incidents;
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
@@ -38,6 +39,7 @@ pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod money;
+pub mod monitor;
 pub mod printable;
 pub mod probe;
 mod processes;

@@ -5,6 +5,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 /// A label for a kind of thing that failed or ended.
@@ -19,6 +20,13 @@ pub struct Category {
 pub struct Installation {
     /// As the label on the engine has it.
     pub name: String,
+}
+
+/// A Subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfSubject {
+    /// `namespace/name`.
+    pub subject: String,
 }
 
 /// What is counted.
@@ -56,6 +64,22 @@ pub struct Metrics {
     pub spend_day: Gauge,
     /// Secrets that were masked in ended sessions.
     pub redacted: Counter,
+    /// Subjects that are watched.
+    pub watched: Gauge,
+    /// Invariants of each that are violated.
+    pub violated: Family<OfSubject, Gauge>,
+    /// Invariants of each of which nobody can say.
+    pub unknown: Family<OfSubject, Gauge>,
+    /// Rounds of probes that were taken in.
+    pub rounds: Counter,
+    /// Lines of observers that were no rounds of their Subject's probes.
+    pub observer_bad_lines: Counter,
+    /// Observers that died and were started again.
+    pub observer_restarts: Counter,
+    /// How long judging took, each time.
+    pub judged: Histogram,
+    /// Incidents that the monitor opened, violations that joined one, and how often it could not.
+    pub opened: Family<Category, Counter>,
 }
 
 impl Default for Metrics {
@@ -78,6 +102,14 @@ impl Default for Metrics {
             cost: Counter::default(),
             spend_day: Gauge::default(),
             redacted: Counter::default(),
+            watched: Gauge::default(),
+            violated: Family::default(),
+            unknown: Family::default(),
+            rounds: Counter::default(),
+            observer_bad_lines: Counter::default(),
+            observer_restarts: Counter::default(),
+            judged: Histogram::new(exponential_buckets(0.0001, 4.0, 10)),
+            opened: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -126,11 +158,56 @@ impl Default for Metrics {
             metrics.spend_day.clone(),
         );
         registry.register("redacted", "Secrets that were masked in sessions that ended", metrics.redacted.clone());
+        metrics.register_watching();
         metrics
     }
 }
 
 impl Metrics {
+    /// Of what the monitor sees and does.
+    fn register_watching(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("subjects_watched", "Subjects that are watched", self.watched.clone());
+        registry.register("invariants_violated", "Invariants of a Subject that are violated", self.violated.clone());
+        registry.register("invariants_unknown", "Invariants of a Subject of which nobody can say", self.unknown.clone());
+        registry.register("probe_rounds", "Rounds of probes that were taken in", self.rounds.clone());
+        registry.register(
+            "observer_bad_lines",
+            "Lines of observers that were no rounds of their Subject's probes",
+            self.observer_bad_lines.clone(),
+        );
+        registry.register(
+            "observer_restarts",
+            "Observers that died and were started again",
+            self.observer_restarts.clone(),
+        );
+        registry.register_with_unit(
+            "judge",
+            "How long judging the invariants of a Subject took",
+            Unit::Seconds,
+            self.judged.clone(),
+        );
+        registry.register(
+            "incidents_opened",
+            "Incidents that the monitor opened, violations that joined one, and how often it could not",
+            self.opened.clone(),
+        );
+    }
+
+    /// How a Subject stands.
+    pub fn set_subject(&self, subject: &str, violated: i64, unknown: i64) {
+        let subject = OfSubject { subject: subject.to_owned() };
+        self.violated.get_or_create(&subject).set(violated);
+        self.unknown.get_or_create(&subject).set(unknown);
+    }
+
+    /// A Subject is not watched any more.
+    pub fn forget_subject(&self, subject: &str) {
+        let subject = OfSubject { subject: subject.to_owned() };
+        self.violated.remove(&subject);
+        self.unknown.remove(&subject);
+    }
+
     /// One more of a category.
     pub fn count(family: &Family<Category, Counter>, category: &str) {
         family.get_or_create(&Category { category: category.to_owned() }).inc();

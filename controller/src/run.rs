@@ -33,6 +33,7 @@ use crate::leader::{Held, Leadership, Lease, Loss, Pace, Seen};
 use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
+use crate::monitor;
 use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
@@ -40,6 +41,7 @@ use crate::session::dispatch::{self, Dispatch};
 use crate::session::spend::Spending;
 use crate::session::{Engine, sweep};
 use crate::status::StatusWriter;
+use crate::subject::Looks;
 
 /// Between two looks at something that is missing at the start.
 const LOOK: Duration = Duration::from_secs(2);
@@ -69,7 +71,9 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     if let Some(connected) = connected {
         let store = connected.store.clone();
         let audit = http::bind("OPERATOR_AUDIT_LISTEN", args.audit_listen).await?;
-        tasks.spawn(http::run(audit, crate::audit::api::router(Arc::new(store.clone())), stop.clone()));
+        let watched = monitor::api::router(connected.watched.clone(), connected.redaction.clone());
+        let router = crate::audit::api::router_with(Arc::new(store.clone()), watched);
+        tasks.spawn(http::run(audit, router, stop.clone()));
         ended = take_a_seat(&args, connected, &readiness, &stop).await;
         store.close().await;
     }
@@ -90,7 +94,9 @@ struct Connected {
     /// Reads; what leads writes.
     store: PostgresStore,
     lease: Lease,
-    redaction: Redaction,
+    redaction: Arc<Redaction>,
+    /// What is watched: nothing while this process stands by.
+    watched: monitor::Registry,
     model: Anthropic,
     client: Client,
     docker: DockerProvider,
@@ -132,7 +138,8 @@ async fn connect(
     tracing::info!(installation, model = args.model, docker = args.docker_host, "connected");
     let namespace = args.operator_namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
     let halt = halt::watch::follow(client.clone(), &namespace, &args.installation, readiness, stop.clone()).await;
-    Ok(Connected { config, metrics, store, lease, redaction: rules.with(secret), model, client, docker, halt })
+    let (redaction, watched) = (Arc::new(rules.with(secret)), monitor::Registry::default());
+    Ok(Connected { config, metrics, store, lease, redaction, watched, model, client, docker, halt })
 }
 
 /// Stands by until the lease is had, leads until it is lost or `stop`, and gives it back.
@@ -200,7 +207,7 @@ async fn keep(
 
 /// Builds what leads.
 fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Started {
-    let Connected { config, metrics, store, redaction, model, client, docker, halt, .. } = connected;
+    let Connected { config, metrics, store, redaction, watched, model, client, docker, halt, .. } = connected;
     let docker = docker.led_by(&leadership);
     let scopes = Scopes::new(&client, &args.namespaces());
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
@@ -221,6 +228,8 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         subjects: scopes.subjects(),
         subjects_changed,
         subjects_seen: Mutex::default(),
+        looks: Looks::default(),
+        watch: monitor::Watch::new(Arc::new(docker.clone()), watched, metrics.clone()),
         engine,
         dispatch: Dispatch::default(),
         places: Places::default(),
@@ -315,6 +324,7 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
     running.spawn(sweep::run(context.clone(), stop.clone()));
     running.spawn(dispatch::run(context.clone(), stop.clone()));
     running.spawn(retire::run(context.clone(), stop.clone()));
+    running.spawn(monitor::survey::run(context.clone(), stop.clone()));
     running.spawn(halt::watch::tell(context.clone(), stop.clone()));
     // Our containers leave the networks of a project that goes, so that it can go.
     let gone = stop.clone();

@@ -1,10 +1,11 @@
-//! The reconciler of `Subject`: whether it can be looked after, how many Incidents it has, and which of
-//! its containers would give the host away.
+//! The reconciler of `Subject`: whether it can be looked after, how many Incidents it has, what the monitor sees of it,
+//! and which of its containers would give the host away.
 
 mod host_access;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crds::condition::{ConditionStatus, set_condition};
 use crds::subject::SubjectStatus;
@@ -16,6 +17,9 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::context::Context;
 use crate::incident::validate::Rejected;
+use crate::monitor;
+use crate::monitor::order::Order;
+use crate::monitor::watched::Snapshot;
 use crate::sandbox::{HostAccess, SandboxError};
 use crate::status::{StatusError, Urgency, Written};
 use crate::tenancy::Tenants;
@@ -47,14 +51,26 @@ fn named(subject: &Subject) -> Result<&str, Rejected> {
 
 /// Reconciles one Subject.
 pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<Action, StatusError> {
+    let object = ObjectRef::from_obj(&*subject);
+    let outside = monitor::kubernetes::outside(&context);
     if !context.serves(&subject.metadata) || subject.metadata.deletion_timestamp.is_some() {
+        context.watch.tend(&object, None, &outside);
         return Ok(Action::await_change());
     }
     let namespace = subject.namespace().unwrap_or_default();
     context.wake_incidents_of(&subject);
-    let open = context.open_incidents(&namespace, &subject.name_any()).len();
+    let order = Order::new(&subject, &context.defaults);
+    context.watch.tend(&object, order.as_ref().ok().cloned(), &outside);
+    let known = Known {
+        incidents: monitor::known::Known::all(&context.incidents_of(&namespace, &subject.name_any())),
+        watched: match order {
+            Ok(_) => Seen::Watched(context.watch.of(&object).and_then(|watched| watched.published())),
+            Err(why) => Seen::Not(why),
+        },
+    };
+    let open = known.open();
     let tenants = &context.defaults.config.tenants;
-    let status = status(&subject, tenants, open, Timestamp::now());
+    let status = status(&subject, tenants, &known, Timestamp::now());
     // First what needs no engine, so that an absent one delays nothing.
     match write(&subject, subject.status.as_ref(), &status, &context).await? {
         Written::Yes => {}
@@ -63,12 +79,43 @@ pub async fn reconcile(subject: Arc<Subject>, context: Arc<Context>) -> Result<A
     }
     // A Subject that is not accepted learns nothing of the project that it names: it may be another tenant's.
     let Ok(project) = project(&subject, tenants) else { return Ok(Action::await_change()) };
+    // What is watched has the status written often; the engine is asked now and then.
+    if let Some(wait) = context.looks.ask(&object, (subject.metadata.generation, open), Instant::now()) {
+        return Ok(Action::requeue(wait));
+    }
     let found = host_access::look(&*context.sandboxes, project).await;
     let looked = with_host_access(&subject, status.clone(), &found, Timestamp::now());
     match write(&subject, Some(&status), &looked, &context).await? {
         Written::Yes => Ok(Action::requeue(LOOK_AGAIN)),
-        Written::Later(wait) => Ok(Action::requeue(wait)),
+        Written::Later(wait) => {
+            context.looks.forget(&object);
+            Ok(Action::requeue(wait))
+        }
         Written::Gone => Ok(Action::await_change()),
+    }
+}
+
+/// When the engine was last asked about the containers of each Subject, and what was known of it then.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<HashMap<ObjectRef<Subject>, (Instant, Stand)>>);
+
+/// A Subject's generation, and how many Incidents of it are open: with another one the engine is asked anew.
+type Stand = (Option<i64>, usize);
+
+impl Looks {
+    /// Whether it is to be asked now, which then counts; else after which time.
+    fn ask(&self, subject: &ObjectRef<Subject>, stand: Stand, now: Instant) -> Option<Duration> {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = looks.get(subject).filter(|(_, then)| *then == stand).map(|(at, _)| now.saturating_duration_since(*at));
+        let wait = last.and_then(|since| LOOK_AGAIN.checked_sub(since)).filter(|wait| !wait.is_zero());
+        if wait.is_none() {
+            looks.insert(subject.clone(), (now, stand));
+        }
+        wait
+    }
+
+    fn forget(&self, subject: &ObjectRef<Subject>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
     }
 }
 
@@ -82,28 +129,64 @@ async fn write(
     if old == Some(new) {
         return Ok(Written::Yes);
     }
-    let news = old.is_none_or(|old| old.conditions != new.conditions);
-    let urgency = if news { Urgency::Now } else { Urgency::Progress };
+    let urgency = if old.is_none_or(|old| is_news(old, new)) { Urgency::Now } else { Urgency::Progress };
     context.status.write(subject, new, urgency).await
 }
 
+/// Whether a status says more than other words.
+fn is_news(old: &SubjectStatus, new: &SubjectStatus) -> bool {
+    let states = |status: &SubjectStatus| -> Vec<_> {
+        let of = |invariant: &crds::subject::InvariantStatus| (invariant.name.clone(), invariant.state);
+        status.invariants.iter().map(of).collect()
+    };
+    old.conditions != new.conditions || states(old) != states(new)
+}
+
+/// What is known of a Subject beside itself.
+struct Known {
+    incidents: Vec<monitor::known::Known>,
+    watched: Seen,
+}
+
+/// What the monitor sees of it.
+enum Seen {
+    /// This; nothing yet if there is nothing.
+    Watched(Option<Arc<Snapshot>>),
+    /// It is not watched.
+    Not(Rejected),
+}
+
+impl Known {
+    fn open(&self) -> usize {
+        self.incidents.iter().filter(|incident| !incident.has_ended()).count()
+    }
+}
+
 /// The status of a Subject. Pure.
-fn status(subject: &Subject, tenants: &Tenants, open: usize, now: Timestamp) -> SubjectStatus {
-    let mut conditions = subject.status.clone().unwrap_or_default().conditions;
+fn status(subject: &Subject, tenants: &Tenants, known: &Known, now: Timestamp) -> SubjectStatus {
+    // Until the monitor has something to say, what it said before stands.
+    let mut status = subject.status.clone().unwrap_or_default();
     let generation = subject.metadata.generation;
     let (holds, reason, message) = match project(subject, tenants) {
         Ok(project) => (ConditionStatus::True, "Valid", format!("compose project {project}")),
         Err(rejected) => {
-            conditions.retain(|condition| condition.type_ != host_access::TYPE);
+            status.conditions.retain(|condition| condition.type_ != host_access::TYPE);
             (ConditionStatus::False, rejected.reason, rejected.message)
         }
     };
-    set_condition(&mut conditions, "Accepted", holds, reason, &message, generation, now);
+    set_condition(&mut status.conditions, "Accepted", holds, reason, &message, generation, now);
+    match &known.watched {
+        Seen::Watched(Some(seen)) => monitor::status::put(&mut status, seen, generation, now),
+        Seen::Watched(None) => {}
+        Seen::Not(why) => monitor::status::put_nothing(&mut status, why, generation, now),
+    }
+    let name = |incident: &monitor::known::Known| incident.name.clone();
     SubjectStatus {
         observed_generation: generation,
-        conditions,
-        open_incidents: i64::try_from(open).unwrap_or(i64::MAX),
-        ..SubjectStatus::default()
+        open_incidents: i64::try_from(known.open()).unwrap_or(i64::MAX),
+        open_incident: monitor::known::open(&known.incidents).map(name),
+        last_incident: monitor::known::last(&known.incidents).map(name),
+        ..status
     }
 }
 
@@ -144,11 +227,16 @@ mod tests {
         serde_saphyr::from_str(&yaml).unwrap()
     }
 
+    /// Nothing is known yet.
+    fn nothing() -> Known {
+        Known { incidents: Vec::new(), watched: Seen::Watched(None) }
+    }
+
     #[test]
     fn a_project_beyond_the_namespace_is_not_accepted() {
         let tenants: Tenants = serde_saphyr::from_str("[{namespaces: [team-a], projects: [shop]}]").unwrap();
         let accepted = |spec: &str| {
-            let status = status(&subject(spec), &tenants, 0, Timestamp::UNIX_EPOCH);
+            let status = status(&subject(spec), &tenants, &nothing(), Timestamp::UNIX_EPOCH);
             let condition = status.conditions.iter().find(|c| c.type_ == "Accepted").cloned().unwrap();
             (condition.status, condition.reason, condition.message)
         };
@@ -164,15 +252,51 @@ mod tests {
         let none = Tenants::default();
         let mut trusting = subject("{where: {docker: {project: shop}}, policy: {trustHostAccess: true}}");
         let found = Ok(vec![HostAccess { container: "web".into(), reasons: vec!["privileged".into()] }]);
-        let begun = status(&trusting, &none, 0, Timestamp::UNIX_EPOCH);
+        let begun = status(&trusting, &none, &nothing(), Timestamp::UNIX_EPOCH);
         let looked = with_host_access(&trusting, begun, &found, Timestamp::UNIX_EPOCH);
         let reasons = |status: &SubjectStatus| -> Vec<String> {
             status.conditions.iter().map(|condition| format!("{} {}", condition.type_, condition.reason)).collect()
         };
         assert_eq!(reasons(&looked), ["Accepted Valid", "HostAccess Trusted"]);
         trusting.status = Some(looked.clone());
-        assert_eq!(status(&trusting, &none, 0, Timestamp::now()), looked, "nothing new, nothing to write");
+        assert_eq!(status(&trusting, &none, &nothing(), Timestamp::now()), looked, "nothing new, nothing to write");
         let tenants: Tenants = serde_saphyr::from_str("[{namespaces: [team-b], projects: [shop]}]").unwrap();
-        assert_eq!(reasons(&status(&trusting, &tenants, 0, Timestamp::now())), ["Accepted ProjectNotAllowed"]);
+        assert_eq!(reasons(&status(&trusting, &tenants, &nothing(), Timestamp::now())), ["Accepted ProjectNotAllowed"]);
+    }
+
+    #[test]
+    fn what_the_monitor_said_stands_until_it_says_something_else() {
+        let tenants = Tenants::default();
+        let mut one = subject("{where: {docker: {project: shop}}, probes: [{name: c, docker: {}}]}");
+        let opened = Incident::new("down-1", serde_json::from_value(serde_json::json!({
+            "title": "t", "subjectRef": {"name": "s"},
+            "origin": {"fingerprint": "0a1b2c3d4e5f6071", "violated": [{"invariant": "down", "key": "a"}]},
+        })).unwrap());
+        let incidents = vec![monitor::known::Known::of(&opened)];
+        let seen = Known { incidents, watched: Seen::Watched(Some(Arc::default())) };
+        let said = status(&one, &tenants, &seen, Timestamp::UNIX_EPOCH);
+        assert_eq!((said.open_incidents, said.open_incident.as_deref()), (1, Some("down-1")));
+        let types: Vec<&str> = said.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(types, ["Accepted", "Observed", "Healthy"]);
+        one.status = Some(said.clone());
+        let again = status(&one, &tenants, &nothing(), Timestamp::now());
+        assert_eq!(again.conditions, said.conditions);
+        assert_eq!((again.open_incidents, again.open_incident), (0, None));
+        let why = Rejected { reason: "NoProbes", message: String::new() };
+        let not = Known { incidents: Vec::new(), watched: Seen::Not(why) };
+        let over = status(&one, &tenants, &not, Timestamp::now());
+        assert_eq!(crds::condition::find(&over.conditions, "Observed").unwrap().reason, "NoProbes");
+    }
+
+    #[test]
+    fn the_engine_is_asked_now_and_then_and_when_something_changed() {
+        let (looks, begin) = (Looks::default(), Instant::now());
+        let one = ObjectRef::<Subject>::new("s").within("ns");
+        assert_eq!(looks.ask(&one, (Some(1), 0), begin), None);
+        let soon = begin + Duration::from_secs(20);
+        assert_eq!(looks.ask(&one, (Some(1), 0), soon), Some(Duration::from_secs(40)));
+        assert_eq!(looks.ask(&one, (Some(1), 1), soon), None, "an Incident began");
+        assert_eq!(looks.ask(&one, (Some(2), 1), soon), None, "it was edited");
+        assert_eq!(looks.ask(&one, (Some(2), 1), soon + LOOK_AGAIN), None);
     }
 }

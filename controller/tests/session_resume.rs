@@ -29,6 +29,8 @@ use controller::leader::Leadership;
 use controller::metrics::Metrics;
 use controller::model::PriceTable;
 use controller::model::fake::{FakeModel, Step, says};
+use controller::monitor::fake::FakeEngine;
+use controller::monitor::{Registry, Watch};
 use controller::redact::{InstallationSecret, Rules};
 use controller::sandbox::fake::{FakeCall, FakeProvider};
 use controller::sandbox::{Access, CommandResult, SandboxProvider as _};
@@ -41,6 +43,7 @@ use controller::session::task::{self, Work};
 use controller::session::view::End;
 use controller::session::{Engine, SessionKey, adopt, sweep};
 use controller::status::StatusWriter;
+use controller::subject::Looks;
 use crash::{DyingModel, DyingStore, Fuse, Moment, check_proof};
 use crds::{Incident, IncidentPhase};
 use kube::runtime::reflector::ObjectRef;
@@ -96,7 +99,9 @@ impl World {
         let (subjects_changed, _) = tokio::sync::mpsc::unbounded_channel();
         let inner = FakeModel::new(self.script.iter().skip(answered).cloned());
         let context = Context {
-            redaction: Rules::compile(&RedactionConfig::default(), &[]).unwrap().with(InstallationSecret::new([3; 32])),
+            redaction: Arc::new(
+                Rules::compile(&RedactionConfig::default(), &[]).unwrap().with(InstallationSecret::new([3; 32])),
+            ),
             spending: Spending {
                 store: Arc::new(FakeSpend::default()),
                 per_day: None,
@@ -110,6 +115,8 @@ impl World {
             subjects: scopes.subjects(),
             subjects_changed,
             subjects_seen: Mutex::default(),
+            looks: Looks::default(),
+            watch: Watch::new(Arc::new(FakeEngine::default()), Registry::default(), Arc::default()),
             engine,
             dispatch: Dispatch::default(),
             places: Places::default(),

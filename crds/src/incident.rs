@@ -184,7 +184,7 @@ pub struct Origin {
     #[validate(length(min = 8, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]+$')").message("fingerprint has hexadecimal digits"))]
     pub fingerprint: String,
-    /// The invariants that were violated when it was opened, each with its key.
+    /// The invariants that were violated when it was opened, each with its key, and those that joined it since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 64))]
     pub violated: Vec<Violated>,

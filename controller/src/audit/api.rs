@@ -10,7 +10,8 @@
 //! GET /proof/sessions?after=ID                                          {"sessions": […]}, empty at the end
 //! GET /proof/sessions/ID/entries?after=SEQ                              {"entries": […]}, empty at the end
 //! ```
-//! The last four are rows with nothing left out, for `operator audit verify` and `export`.
+//! The last four are rows with nothing left out, for `operator audit verify` and `export`. Beside them is what the
+//! monitor shows ([`crate::monitor::api`]).
 //!
 //! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now),
 //! `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
@@ -127,6 +128,11 @@ struct AfterName {
 
 /// The routes of the audit API.
 pub fn router(reader: Arc<dyn AuditReader>) -> Router {
+    router_with(reader, Router::new())
+}
+
+/// The same with further ones beside them, which are reached under the same names of the host only.
+pub fn router_with(reader: Arc<dyn AuditReader>, more: Router) -> Router {
     let api = Api { reader, followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)) };
     Router::new()
         .route("/sessions", get(sessions))
@@ -140,8 +146,9 @@ pub fn router(reader: Arc<dyn AuditReader>) -> Router {
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "the audit API can only be read (GET)")
         })
-        .layer(middleware::from_fn(only_local_names))
         .with_state(api)
+        .merge(more)
+        .layer(middleware::from_fn(only_local_names))
 }
 
 async fn sessions(

@@ -4,6 +4,7 @@
 //! output may stop reading, and it must not wait for anybody.
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::probe::{Mistake, Runner, line};
 
 /// What was read is still written for this long after the end.
 const LAST_LINES: Duration = Duration::from_millis(200);
+
+/// Between two looks for the file that is waited for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Run the probes of a Subject and print one line of JSON a round; started by the controller.
 ///
@@ -37,6 +41,9 @@ pub struct ObserveArgs {
     /// Run each probe once, and end
     #[arg(long)]
     pub once: bool,
+    /// Wait until this file is there before anything is looked at: whoever started this makes it once the walls stand
+    #[arg(long, value_name = "FILE")]
+    pub after: Option<PathBuf>,
 }
 
 /// Runs it to its end. An error is a sentence.
@@ -44,7 +51,22 @@ pub async fn run(args: ObserveArgs) -> Result<(), String> {
     let probes = probes(&args.probes)?;
     let runner = Runner::new(&probes).map_err(|mistakes| several(&mistakes))?;
     drop((probes, args.probes));
+    if let Some(file) = &args.after {
+        wait_for(file).await?;
+    }
     if args.once { once(&runner).await } else { observe(&runner).await }
+}
+
+/// Waits for a file. SIGTERM is heard meanwhile, which the first process of a container is not ended by otherwise.
+async fn wait_for(file: &Path) -> Result<(), String> {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return Err("signals cannot be received".into()) };
+    while !file.exists() {
+        tokio::select! {
+            () = sleep(LOOK) => {}
+            _ = terminate.recv() => return Err("ended before the walls around it stood".into()),
+        }
+    }
+    Ok(())
 }
 
 async fn once(runner: &Runner) -> Result<(), String> {

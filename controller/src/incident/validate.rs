@@ -189,8 +189,8 @@ fn access(mode: AgentMode, subject: &Subject) -> Access {
     }
 }
 
-/// The schema has checked the form of each; a mask that is too long passes it.
-fn egress(name: &str, subject: &Subject) -> Result<Vec<IpNet>, Rejected> {
+/// Networks beside the Subject's own that may be reached from it. The schema has checked the form of each; a mask that is too long passes it.
+pub fn egress(name: &str, subject: &Subject) -> Result<Vec<IpNet>, Rejected> {
     let policy = subject.spec.policy.clone().unwrap_or_default();
     let read = |text: &String| {
         text.parse().map_err(|_| Rejected {

@@ -4,6 +4,7 @@
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `standing`: what stands for a session already, and whose it is; `removal`: how it goes;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open; `held`: who stands still meanwhile;
+//! * `observer`: the container from which a subject is looked at;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ mod held;
 mod host_access;
 pub mod names;
 mod networks;
+mod observer;
 mod removal;
 mod standing;
 mod walls;

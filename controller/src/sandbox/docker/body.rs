@@ -18,7 +18,7 @@ const CAPABILITIES: [&str; 5] = ["SETUID", "SETGID", "KILL", "SETPCAP", "NET_RAW
 
 /// Where the engine's resolver sends what it does not know itself. Nobody has this address and the walls close it, so
 /// names of the outside have no answer, and questions for them carry nothing out, whoever sends them.
-const NO_RESOLVER: &str = "240.0.0.1";
+pub(super) const NO_RESOLVER: &str = "240.0.0.1";
 
 /// The supervisor outlives the controller's own limit by this, so that it is never the first to end.
 const WALL_GRACE: u64 = 60;
@@ -79,7 +79,7 @@ pub(super) fn shut_in(memory: i64, pids: i64) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges".into()]),
         ipc_mode: Some("private".into()),
         readonly_rootfs: Some(true),
-        log_config: Some(bounded_log()),
+        log_config: Some(bounded_log("1m", 1)),
         ..HostConfig::default()
     }
 }
@@ -89,13 +89,13 @@ pub(super) fn no_healthcheck() -> HealthConfig {
     HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }
 }
 
-/// Logs of our containers hold last words, not output.
-fn bounded_log() -> HostConfigLogConfig {
+/// Logs of our containers hold last words, not output; but for an observer's, whose output is what it is for.
+pub(super) fn bounded_log(size: &str, files: u32) -> HostConfigLogConfig {
     HostConfigLogConfig {
         typ: Some("local".into()),
         config: Some(HashMap::from([
-            ("max-size".to_owned(), "1m".to_owned()),
-            ("max-file".to_owned(), "1".to_owned()),
+            ("max-size".to_owned(), size.to_owned()),
+            ("max-file".to_owned(), files.to_string()),
             ("compress".to_owned(), "false".to_owned()),
         ])),
     }

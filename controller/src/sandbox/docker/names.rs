@@ -21,8 +21,10 @@ pub const EPOCH: &str = "operator.dev/epoch";
 const EPOCH_VARIABLE: &str = "OPERATOR_EPOCH";
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
-/// What a session's container is for: `agent` or `gateway`.
+/// What a container is for: `agent` or `gateway` of a session, or `observer` of a Subject.
 pub const ROLE: &str = "operator.dev/role";
+/// The UID of the Subject that an observer looks at.
+pub(super) const SUBJECT_UID: &str = "operator.dev/subject-uid";
 /// Networks beside the project's own that a container may reach, joined by commas.
 pub(super) const EGRESS: &str = "operator.dev/egress";
 /// Compose's own label of a project.
@@ -36,6 +38,12 @@ pub(super) fn container(session: &SessionId, role: Role, epoch: u64) -> String {
 /// The name of a helper that sets an agent's walls: several may be at it, one after the other.
 pub(super) fn wall(session: &str, epoch: u64) -> String {
     format!("operator-wall-{session}-e{epoch}-{:08x}", rand::random::<u32>())
+}
+
+/// The name of an observer: of a Subject, and of all that makes it what it is. Whoever leads finds it by this name.
+pub(super) fn observer(uid: &str, hash: &str) -> String {
+    let head = |text: &str| text.chars().filter(char::is_ascii_hexdigit).take(8).collect::<String>();
+    format!("operator-observer-{}-{}", head(uid), head(hash))
 }
 
 /// The volume for outcomes. It outlives containers, and so whoever made them.
@@ -59,13 +67,15 @@ pub(super) fn epoch(labels: Option<&HashMap<String, String>>) -> u64 {
     labels.and_then(|labels| labels.get(EPOCH)?.parse().ok()).unwrap_or(0)
 }
 
-/// What one of a session's containers is for.
+/// What one of our containers is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The agent's commands run in it.
     Agent,
     /// It holds the engine's socket.
     Gateway,
+    /// It looks at the subject from inside of its networks.
+    Observer,
 }
 
 impl Role {
@@ -73,6 +83,7 @@ impl Role {
         match self {
             Self::Agent => "agent",
             Self::Gateway => "gateway",
+            Self::Observer => "observer",
         }
     }
 }
@@ -106,6 +117,7 @@ mod tests {
         assert!(container(&session, Role::Gateway, 9_999_999_999).len() <= 63);
         assert!(wall(session.as_str(), 99_999_999).len() <= 63);
         assert_ne!(wall("s", 1), wall("s", 1));
+        assert_eq!(observer("0a1b2c3d-4e5f-6071", "99887766aa"), "operator-observer-0a1b2c3d-99887766");
     }
 
     #[test]

@@ -47,12 +47,14 @@ impl DockerProvider {
     /// Takes our containers off the networks of a project of which no container runs any more, and
     /// puts them back on those of one that runs. Returns how many attachments changed.
     pub async fn release_networks_if_project_gone(&self, project: &str) -> Result<usize, SandboxError> {
-        let agents = [
-            (names::INSTALLATION, self.installation.as_str()),
-            (names::PROJECT, project),
-            (names::ROLE, names::Role::Agent.as_str()),
-        ];
-        let ours = self.containers(&agents, false).await?;
+        // Gateways stand on none.
+        let ours = [(names::INSTALLATION, self.installation.as_str()), (names::PROJECT, project)];
+        let mut ours = self.containers(&ours, false).await?;
+        let moves = [names::Role::Agent, names::Role::Observer].map(names::Role::as_str);
+        ours.retain(|container| {
+            let role = container.labels.as_ref().and_then(|labels| labels.get(names::ROLE));
+            role.is_some_and(|role| moves.contains(&role.as_str()))
+        });
         if ours.is_empty() {
             return Ok(0);
         }
@@ -108,7 +110,7 @@ impl DockerProvider {
         joined
     }
 
-    async fn leave(&self, network: &NetworkRef, container: &str) -> Result<(), SandboxError> {
+    pub(super) async fn leave(&self, network: &NetworkRef, container: &str) -> Result<(), SandboxError> {
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
         let call =
             self.engine.call(QUICK, |docker| async move { docker.disconnect_network(&network.id, request).await });
@@ -161,8 +163,8 @@ impl DockerProvider {
     async fn tend(&self, project: &str) {
         match self.release_networks_if_project_gone(project).await {
             Ok(0) => {}
-            Ok(changed) => tracing::info!(project, changed, "agents follow their project on or off its networks"),
-            Err(error) => tracing::warn!(project, %error, "an agent could not follow its project's networks"),
+            Ok(changed) => tracing::info!(project, changed, "our containers follow their project on or off its networks"),
+            Err(error) => tracing::warn!(project, %error, "a container of ours could not follow its project's networks"),
         }
     }
 }
@@ -171,7 +173,7 @@ fn project_of(event: &EventMessage) -> Option<&String> {
     event.actor.as_ref()?.attributes.as_ref()?.get(names::COMPOSE_PROJECT)
 }
 
-fn stands_on(container: &ContainerSummary, network: &NetworkRef) -> bool {
+pub(super) fn stands_on(container: &ContainerSummary, network: &NetworkRef) -> bool {
     let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     networks.is_some_and(|networks| networks.values().any(|end| end.network_id.as_deref() == Some(&network.id)))
 }

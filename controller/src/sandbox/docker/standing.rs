@@ -83,7 +83,7 @@ impl DockerProvider {
     }
 }
 
-fn name(container: &ContainerSummary) -> String {
+pub(super) fn name(container: &ContainerSummary) -> String {
     let name = container.names.as_ref().and_then(|names| names.first()).cloned().unwrap_or_default();
     name.trim_start_matches('/').to_owned()
 }

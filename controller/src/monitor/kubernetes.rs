@@ -1,0 +1,137 @@
+//! The monitor's side of the API server. Everything that changes something asks first whether this process still leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crds::{Incident, Subject};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use serde_json::json;
+
+use super::known::Known;
+use super::order::Order;
+use super::outside::{News, Opened, Outside};
+use super::words::Joined;
+use crate::context::Context;
+use crate::error::chain;
+use crate::printable::short_line;
+
+/// How long one call may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Characters of what an invariant says.
+const LINE: usize = 1000;
+
+/// The cluster, for the tasks of the monitor.
+#[must_use]
+pub fn outside(context: &Arc<Context>) -> Arc<dyn Outside> {
+    Arc::new(Kubernetes(context.clone()))
+}
+
+struct Kubernetes(Arc<Context>);
+
+impl Kubernetes {
+    fn api(&self, order: &Order) -> Api<Incident> {
+        Api::namespaced(self.0.client.clone(), &order.subject.namespace().unwrap_or_default())
+    }
+
+    fn ours(&self, incident: &Incident) -> bool {
+        self.0.serves(&incident.metadata)
+    }
+
+    fn leads(&self) -> Result<(), String> {
+        self.0.leadership.check().map_err(|error| error.to_string())
+    }
+}
+
+/// A call, bounded in time; its error as a sentence.
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(LIMIT, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(kube::Error::Service(format!("the API server did not answer within {LIMIT:?}").into())),
+    }
+}
+
+#[async_trait]
+impl Outside for Kubernetes {
+    fn cached(&self, order: &Order) -> Vec<Known> {
+        let (namespace, name) = (order.subject.namespace(), order.subject.name_any());
+        let of_subject = |incident: &Arc<Incident>| {
+            incident.namespace() == namespace && incident.spec.subject_ref.name == name && self.ours(incident)
+        };
+        let all: Vec<_> = self.0.incidents.state().into_iter().filter(of_subject).collect();
+        Known::all(&all)
+    }
+
+    async fn incidents(&self, order: &Order) -> Result<Vec<Known>, String> {
+        let params = ListParams::default().fields(&format!("spec.subjectRef.name={}", order.subject.name_any()));
+        let listed = within(self.api(order).list(&params)).await.map_err(|error| chain(&error))?;
+        Ok(listed.items.iter().filter(|incident| self.ours(incident)).map(Known::of).collect())
+    }
+
+    async fn open(&self, incident: &Incident) -> Result<Opened, String> {
+        let namespace = incident.namespace().unwrap_or_default();
+        let api: Api<Incident> = Api::namespaced(self.0.client.clone(), &namespace);
+        let params = PostParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PostParams::default() };
+        self.leads()?;
+        match within(api.create(&params, incident)).await {
+            Ok(_) => Ok(Opened::Yes),
+            Err(kube::Error::Api(error)) if error.is_already_exists() => Ok(Opened::WasThere),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    async fn join(&self, order: &Order, open: &Known, joined: &Joined) -> Result<bool, String> {
+        // As it was seen: a list is changed as a whole.
+        let patch = json!({
+            "metadata": {"resourceVersion": open.version},
+            "spec": {
+                "severity": joined.severity,
+                "evidence": joined.evidence,
+                "origin": {"violated": joined.violated},
+            },
+        });
+        let params = PatchParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.leads()?;
+        match within(self.api(order).patch(&open.name, &params, &Patch::Merge(&patch))).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(error)) if error.is_conflict() || error.is_not_found() => Ok(false),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    fn tell(&self, order: &Arc<Order>, incident: Option<&str>, news: Vec<News>) {
+        let context = self.0.clone();
+        let of = incident.map(|name| {
+            ObjectRef::<Incident>::new(name).within(&order.subject.namespace().unwrap_or_default())
+        });
+        let order = order.clone();
+        tokio::spawn(async move {
+            let incident = of.and_then(|of| context.incidents.get(&of));
+            for News { warning, reason, note } in news {
+                let (events, subject) = (&context.events, &*order.subject);
+                match (&incident, warning) {
+                    (Some(incident), _) => events.warning(&**incident, reason, "Watch", &note).await,
+                    (None, true) => events.warning(subject, reason, "Watch", &note).await,
+                    (None, false) => events.normal(subject, reason, "Watch", &note).await,
+                }
+            }
+        });
+    }
+
+    fn changed(&self, order: &Order) {
+        let subject: ObjectRef<Subject> = ObjectRef::from_obj(&*order.subject);
+        // A closed channel means that the controller is shutting down.
+        let _ = self.0.subjects_changed.send(subject);
+    }
+
+    fn clean(&self, order: &Order, text: &str) -> String {
+        let redactor = super::watched::redactor(&self.0.redaction, &order.uid);
+        short_line(&redactor.text(text).value, LINE)
+    }
+
+    fn installation(&self) -> &str {
+        &self.0.installation
+    }
+}

@@ -1,0 +1,221 @@
+//! Whether an Incident is opened for what is violated. Pure: a decision over what is known, made twice: over the cache,
+//! which costs nothing, and again over what the API server says before anything is done.
+//!
+//! * One open Incident of the monitor a Subject: what else is violated joins it.
+//! * A violation without a break has one Incident, however that ended: what an agent could not repair needs a person,
+//!   not another agent. (`Resolved` is an end at which it held, so what is violated after that is new.)
+//! * After an end nothing is opened for the same until the cooldown is over, so that what comes and goes does not open
+//!   one Incident after the other.
+//! * While somebody else's Incident is worked on by an agent that may repair, none is opened: that agent must bring all
+//!   invariants to hold as well before its Incident is `Resolved`. If it does not, one is opened after the cooldown.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crds::IncidentPhase;
+use crds::incident::{Severity, Violated};
+use jiff::Timestamp;
+
+use super::known::{self, Known, fingerprint};
+use super::order::Opening;
+
+/// A key that violates an invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant.
+    pub invariant: String,
+    /// The key; empty for an invariant without `forEach`.
+    pub key: String,
+    /// That of the invariant.
+    pub severity: Severity,
+    /// Since when, without a break.
+    pub since: Timestamp,
+    /// What is violated.
+    pub message: String,
+}
+
+impl Violation {
+    /// What it is, without what was seen.
+    #[must_use]
+    pub fn named(&self) -> Violated {
+        Violated { invariant: self.invariant.clone(), key: self.key.clone() }
+    }
+
+    /// `invariant[key]`, for people.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.key.is_empty() { self.invariant.clone() } else { format!("{}[{}]", self.invariant, self.key) }
+    }
+}
+
+/// What to do about what is violated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Nothing: nothing is violated, or all of it has its Incident.
+    Nothing,
+    /// These join the open Incident.
+    Join {
+        /// Its name.
+        incident: String,
+        /// What joins it, worst first.
+        violations: Vec<Violation>,
+    },
+    /// An agent works on somebody else's Incident of the Subject.
+    Theirs {
+        /// Its name.
+        incident: String,
+    },
+    /// The cooldown of what is violated is not over.
+    Wait {
+        /// When it is.
+        until: Timestamp,
+    },
+    /// One is opened, for the first of these; the others are in it.
+    Open {
+        /// Worst first. Not empty.
+        violations: Vec<Violation>,
+    },
+}
+
+/// Since when what was violated that the open Incident was told of, in seconds: it may have no room to say so itself.
+pub type Told = HashMap<Violated, i64>;
+
+/// What is known besides what is violated.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The Subject's Incidents.
+    pub known: &'a [Known],
+    /// What the open one was told.
+    pub told: &'a Told,
+    /// The policy.
+    pub opening: Opening,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Sorts: the worst first, then the oldest. The same for the same set.
+pub fn sort(violations: &mut [Violation]) {
+    violations.sort_by(|a, b| {
+        (a.severity, a.since, &a.invariant, &a.key).cmp(&(b.severity, b.since, &b.invariant, &b.key))
+    });
+}
+
+/// Decides. `violations` is all that is violated now.
+#[must_use]
+pub fn decide(mut violations: Vec<Violation>, facts: Facts<'_>) -> Decision {
+    let Facts { known, told, opening, now } = facts;
+    sort(&mut violations);
+    if let Some(open) = known::open(known) {
+        violations.retain(|violation| !is_told(open, told, violation));
+        if violations.is_empty() {
+            return Decision::Nothing;
+        }
+        return Decision::Join { incident: open.name.clone(), violations };
+    }
+    if violations.is_empty() || !opening.wanted {
+        return Decision::Nothing;
+    }
+    if let Some(theirs) = known.iter().find(|one| one.ended.is_none() && one.repairs) {
+        return Decision::Theirs { incident: theirs.name.clone() };
+    }
+    let mut until: Option<Timestamp> = None;
+    let mut may_open = false;
+    for violation in &violations {
+        match holds_back(violation, known, opening.cooldown, now) {
+            Held::Free => may_open = true,
+            Held::Had => {}
+            Held::Until(moment) => until = Some(until.map_or(moment, |until| until.min(moment))),
+        }
+    }
+    match (may_open, until) {
+        (true, _) => {
+            // What is free leads; what had its Incident is in it all the same, for it is violated.
+            violations
+                .sort_by_key(|violation| holds_back(violation, known, opening.cooldown, now) != Held::Free);
+            Decision::Open { violations }
+        }
+        (false, Some(until)) => Decision::Wait { until },
+        (false, None) => Decision::Nothing,
+    }
+}
+
+/// What stands in the way of an Incident for a violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Free,
+    /// It had its Incident.
+    Had,
+    Until(Timestamp),
+}
+
+fn holds_back(violation: &Violation, known: &[Known], cooldown: Duration, now: Timestamp) -> Held {
+    let mut held = Held::Free;
+    for one in known {
+        let Some((phase, at)) = one.ended else { continue };
+        let about_it = if one.is_monitors() {
+            one.names(&violation.invariant, &violation.key)
+        } else {
+            // Somebody's agent was at it while it was violated.
+            one.repairs && violation.since <= at
+        };
+        if !about_it {
+            continue;
+        }
+        if one.is_monitors() && phase != IncidentPhase::Resolved && violation.since <= at {
+            return Held::Had;
+        }
+        let over = at.saturating_add(cooldown).unwrap_or(Timestamp::MAX);
+        if over > now {
+            held = match held {
+                Held::Until(earlier) => Held::Until(earlier.max(over)),
+                _ => Held::Until(over),
+            };
+        }
+    }
+    held
+}
+
+/// Whether an open Incident has this violation already. One that held meanwhile and is violated again is told anew.
+fn is_told(open: &Known, told: &Told, violation: &Violation) -> bool {
+    let since = violation.since.as_second();
+    if told.get(&violation.named()).is_some_and(|last| since <= *last) {
+        return true;
+    }
+    let source = super::words::source(violation);
+    let entries = open.evidence.iter().filter(|evidence| evidence.source == source);
+    let last = entries.filter_map(|evidence| evidence.observed_at.as_ref()).map(|at| at.0.as_second()).max();
+    match last {
+        Some(last) => since <= last,
+        // There was no room for it as an entry of its own.
+        None => open.names(&violation.invariant, &violation.key),
+    }
+}
+
+/// How often the same came again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recurrence {
+    /// The Incident of the same that was resolved last.
+    pub of: Option<String>,
+    /// How many were resolved within the window.
+    pub count: i64,
+}
+
+/// How often this came again after an Incident of it was resolved.
+#[must_use]
+pub fn recurrence(uid: &str, violation: &Violation, known: &[Known], window: Duration, now: Timestamp) -> Recurrence {
+    let print = fingerprint(uid, &violation.invariant, &violation.key);
+    let begin = now.saturating_sub(window).unwrap_or(Timestamp::MIN);
+    let mut resolved: Vec<(Timestamp, &Known)> = known
+        .iter()
+        .filter(|one| one.fingerprint.as_deref() == Some(&print) || one.names(&violation.invariant, &violation.key))
+        .filter_map(|one| one.ended.filter(|(phase, at)| *phase == IncidentPhase::Resolved && *at >= begin).map(|(_, at)| (at, one)))
+        .collect();
+    resolved.sort_by_key(|(at, _)| *at);
+    Recurrence {
+        of: resolved.last().map(|(_, one)| one.name.clone()),
+        count: i64::try_from(resolved.len()).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;
