@@ -58,7 +58,7 @@ async fn models_are_honest() {
     assert_eq!(answer.json()["model"], "offline-test");
     let unknown = named("offline-redis").await;
     assert_eq!(error_of(&unknown), (404, "not_found_error".to_owned()));
-    assert!(unknown.message().contains("offline-summary, offline-test"), "{}", unknown.text);
+    assert!(unknown.message().contains("offline-summary, offline-auto, offline-test"), "{}", unknown.text);
     let real = named("claude-opus-5").await;
     assert_eq!(error_of(&real), (404, "not_found_error".to_owned()));
     assert!(real.message().contains("This is the offline model"), "{}", real.text);
