@@ -82,7 +82,7 @@ async fn other_endpoints() {
     let get = |path: &'static str| send(offline.request("GET", path));
     assert_eq!(send(offline.bare("GET", "/healthz")).await.text, "ok\n");
     let models = get("/v1/models").await.json();
-    assert_eq!(models["data"][1]["id"], "offline-test");
+    assert_eq!(models["data"][2]["id"], "offline-test");
     assert_eq!(get("/v1/models/offline-test").await.json()["type"], "model");
     assert_eq!(get("/v1/models/offline-other").await.status, 404);
     assert_eq!(send(offline.bare("GET", "/v1/models")).await.status, 401);
