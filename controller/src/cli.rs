@@ -6,6 +6,7 @@ pub mod crd;
 pub mod gateway;
 pub mod halt;
 pub mod migrate;
+pub mod observe;
 pub mod run;
 pub mod supervise;
 pub mod wall;

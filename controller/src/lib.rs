@@ -14,10 +14,12 @@
 //!   between that container and the engine, [`wall`] what closes its networks;
 //! * [`redact`] masks secrets in what comes in from outside;
 //! * [`printable`] makes lines for people of text that nobody vouches for, [`depth`] says how deep such JSON may be;
+//! * [`probe`] reads what goes on in a subject, [`cel`] is the language in which that is judged;
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
 pub mod audit;
+pub mod cel;
 pub mod cli;
 pub mod config;
 pub mod context;

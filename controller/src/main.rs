@@ -1,6 +1,7 @@
 //! `operator`: one binary, several seats.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use controller::cli;
@@ -25,6 +26,8 @@ enum Command {
     Wall(cli::wall::WallArgs),
     /// The agent's way to its subject's containers; started by the controller.
     Gateway(cli::gateway::GatewayArgs),
+    /// Run the probes of a Subject and print what they read; started by the controller.
+    Observe(cli::observe::ObserveArgs),
     /// Stop everything: running commands are killed, and nothing begins until `resume`.
     Halt(cli::halt::HaltArgs),
     /// Go on after a halt.
@@ -49,28 +52,31 @@ fn main() -> ExitCode {
     }
     // One provider for every TLS client of the process; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // One of a gateway stands beside every session: it is to be small, and waits more than it works.
+    // One of a gateway stands beside every session and an observer beside every subject: they are to be small, and wait
+    // more than they work.
     let mut runtime = match command {
-        Command::Gateway(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Gateway(_) | Command::Observe(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
+    // A command's blocking read of its input must not hold up the end, and a name server that hangs no observer's.
+    let patience = Duration::from_secs(if matches!(command, Command::Observe(_)) { 0 } else { 1 });
     let result = match command {
         Command::Run(args) => runtime.block_on(controller::run::run(*args)),
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
         Command::Wall(args) => cli::wall::run(args),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
+        Command::Observe(args) => runtime.block_on(cli::observe::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Halt(args) => runtime.block_on(cli::halt::halt(args)),
         Command::Resume(args) => runtime.block_on(cli::halt::resume(args)),
         Command::Crd(args) => cli::crd::run(&args),
     };
-    // A command's blocking read of its input must not hold up the end.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(patience);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),

@@ -103,6 +103,7 @@ fn status(subject: &Subject, tenants: &Tenants, open: usize, now: Timestamp) -> 
         observed_generation: generation,
         conditions,
         open_incidents: i64::try_from(open).unwrap_or(i64::MAX),
+        ..SubjectStatus::default()
     }
 }
 

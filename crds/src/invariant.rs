@@ -56,7 +56,7 @@ pub struct Invariant {
 /// `changes` (how often it became another), `rate` (a second, of a counter, which may begin anew at 0), `increase`
 /// (the same in all), `held` (seconds since it became what it is), `samples` and `span` (seconds between the first and
 /// the last). With fewer than two samples the invariant is unknown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Series {
     /// A number, a truth value or a string, in CEL over `probes`, `key` and `item`. Sampled with each round of a probe
