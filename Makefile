@@ -4,7 +4,7 @@
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  DEMO=ratelimiter chooses the demo's subject; ANTHROPIC_API_KEY makes the real model play"
+	@echo "  DEMO=ratelimiter|etcd|tikv chooses the demo's subject; ANTHROPIC_API_KEY makes the real model play"
 
 demo: ## the main job, end to end: a system breaks, an Incident is applied, the agent repairs it
 	@scripts/demo

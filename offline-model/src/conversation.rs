@@ -60,6 +60,12 @@ impl<'a> View<'a> {
         texts(self.newest()).join("\n")
     }
 
+    /// The words of the user's first message.
+    pub(crate) fn first_user_text(&self) -> String {
+        let first = self.messages.iter().position(|message| message.role == Role::User).map_or(0, |index| index + 1);
+        texts(self.messages.get(..first).unwrap_or_default()).join("\n")
+    }
+
     /// The last text block of the user.
     pub(crate) fn last_user_text(&self) -> Option<&'a str> {
         texts(self.messages).pop()

@@ -21,6 +21,7 @@
 
 mod answer;
 mod attempts;
+mod auto;
 mod cache;
 mod conversation;
 mod error;

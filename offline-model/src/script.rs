@@ -14,7 +14,7 @@ pub(crate) use model::{Answer, Fault, Rule, Script, StopReason, Usage};
 pub(crate) use template::{render, render_json};
 
 use crate::PREFIX;
-use crate::summary;
+use crate::{auto, summary};
 
 /// A script that cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum ScriptError {
     },
     /// The name cannot follow `offline-`.
     #[error(
-        "a script cannot be called \"{0}\": use lower-case letters, digits and dashes, and not \"summary\", which is built in"
+        "a script cannot be called \"{0}\": use lower-case letters, digits and dashes, and neither \"summary\" nor \"auto\", which are built in"
     )]
     Name(String),
     /// Two files have the same name.
@@ -110,7 +110,7 @@ impl ScriptSet {
         let fits = !name.is_empty()
             && !name.starts_with('-')
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !fits || name == summary::NAME {
+        if !fits || name == summary::NAME || name == auto::NAME {
             return Err(ScriptError::Name(name.to_owned()));
         }
         let script = parse(origin, yaml)?;
@@ -130,10 +130,16 @@ impl ScriptSet {
         self.scripts.get(name)
     }
 
-    /// Every model that this set can play, the built-in summary first.
+    /// The scripts with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Script)> {
+        self.scripts.iter().map(|(name, script)| (name.as_str(), script))
+    }
+
+    /// Every model that this set can play, the built-in ones first.
     #[must_use]
     pub fn models(&self) -> Vec<String> {
-        std::iter::once(summary::NAME)
+        [summary::NAME, auto::NAME]
+            .into_iter()
             .chain(self.scripts.keys().map(String::as_str))
             .map(|name| format!("{PREFIX}{name}"))
             .collect()

@@ -167,7 +167,7 @@ def check_caching():
 
 def check_models():
     names = [model.id for model in client.models.list()]
-    assert names == ["offline-summary", "offline-sdk"]
+    assert names == ["offline-summary", "offline-auto", "offline-sdk"]
     assert client.models.retrieve("offline-sdk").lifecycle == "active"
     raises(anthropic.NotFoundError, lambda: client.models.retrieve("offline-nothing"))
 

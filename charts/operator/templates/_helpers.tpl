@@ -46,7 +46,7 @@ operator.dev/installation: {{ $.Release.Name }}
 
 {{- define "operator.modelName" -}}
 {{- if .Values.model.name }}{{ .Values.model.name }}
-{{- else if and .Values.offlineModel.enabled .Values.offlineModel.scripts }}offline-{{ keys .Values.offlineModel.scripts | sortAlpha | first }}
+{{- else if and .Values.offlineModel.enabled .Values.offlineModel.scripts }}offline-auto
 {{- end }}
 {{- end }}
 

@@ -25,7 +25,7 @@ use crate::error::ApiError;
 use crate::play::{self, Play};
 use crate::request::{self, Endpoint, Request};
 use crate::script::{Script, ScriptSet};
-use crate::summary;
+use crate::{auto, summary};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -110,12 +110,12 @@ async fn exchange(state: &State, http: HttpRequest, endpoint: Endpoint) -> Respo
         sent = receive(&parts.headers, content).await?;
         received_at = Timestamp::now();
         let request = request::parse(&sent, endpoint, body::version(&parts.headers)?)?;
-        let script = find(&state.scripts, &request.model)?;
+        let part = part(&state.scripts, &request)?;
         if endpoint == Endpoint::CountTokens {
             let tokens = cache::total(&request.segments);
             return Ok(respond::json(StatusCode::OK, &json!({"input_tokens": tokens})));
         }
-        answer(state, &request, script, id, &mut rule).await
+        answer(state, &request, part, id, &mut rule).await
     }
     .await;
     let mut response = outcome.unwrap_or_else(|error: ApiError| {
@@ -147,8 +147,18 @@ async fn receive(headers: &HeaderMap, content: Body) -> Result<Value, ApiError> 
     value
 }
 
-/// The script of a model; none for the built-in summary.
-fn find<'a>(scripts: &'a ScriptSet, model: &str) -> Result<Option<&'a Script>, ApiError> {
+/// Whom a model plays.
+#[derive(Clone, Copy, Debug)]
+enum Part<'a> {
+    /// The built-in summary.
+    Summary,
+    /// A script, with its name.
+    Script(&'a str, &'a Script),
+    /// The script that the conversation chooses.
+    Auto,
+}
+
+fn find<'a>(scripts: &'a ScriptSet, model: &'a str) -> Result<Part<'a>, ApiError> {
     let Some(name) = model.strip_prefix(PREFIX) else {
         return Err(ApiError::not_found(format!(
             "model: {model}. This is the offline model, which plays scripts and does not reason; \
@@ -156,27 +166,37 @@ fn find<'a>(scripts: &'a ScriptSet, model: &str) -> Result<Option<&'a Script>, A
             scripts.models().join(", ")
         )));
     };
-    if name == summary::NAME {
-        return Ok(None);
-    }
-    match scripts.get(name) {
-        Some(script) => Ok(Some(script)),
-        None => Err(ApiError::not_found(format!(
+    match (name, scripts.get(name)) {
+        (summary::NAME, _) => Ok(Part::Summary),
+        (auto::NAME, _) => Ok(Part::Auto),
+        (name, Some(script)) => Ok(Part::Script(name, script)),
+        (name, None) => Err(ApiError::not_found(format!(
             "model: {model}. There is no offline script \"{name}\"; there are {}",
             scripts.models().join(", ")
         ))),
     }
 }
 
+/// The same for a request, which has the conversation that chooses.
+fn part<'a>(scripts: &'a ScriptSet, request: &'a Request) -> Result<Part<'a>, ApiError> {
+    match find(scripts, &request.model)? {
+        Part::Auto => {
+            let view = View::new(&request.system, &request.messages);
+            auto::script(scripts, &view.first_user_text()).map(|(name, script)| Part::Script(name, script))
+        }
+        part => Ok(part),
+    }
+}
+
 async fn answer(
     state: &State,
     request: &Request,
-    script: Option<&Script>,
+    part: Part<'_>,
     id: &str,
     rule: &mut Option<String>,
 ) -> Result<Response, ApiError> {
     let turn = View::new(&request.system, &request.messages).turns();
-    let (play, delay) = plan(state, request, script)?;
+    let (play, delay) = plan(state, request, part)?;
     *rule = Some(play.rule.clone()).filter(|rule| !rule.is_empty());
     tracing::info!(id, model = request.model, turn, rule = play.rule, "answering");
     if delay > 0 {
@@ -192,11 +212,10 @@ async fn answer(
 }
 
 /// What to answer, and after how many milliseconds.
-fn plan(state: &State, request: &Request, script: Option<&Script>) -> Result<(Play, u64), ApiError> {
-    let Some(script) = script else {
+fn plan(state: &State, request: &Request, part: Part<'_>) -> Result<(Play, u64), ApiError> {
+    let Part::Script(name, script) = part else {
         return Ok((play::summarize(request), state.options.summary_delay_ms));
     };
-    let name = request.model.strip_prefix(PREFIX).unwrap_or_default();
     let mut attempts = state.attempts.lock().unwrap_or_else(PoisonError::into_inner);
     let play = play::play(name, script, request, &mut attempts)?;
     let delay = play.delay_ms.or(state.options.delay_ms).or(script.delay_ms).unwrap_or(0);

@@ -29,7 +29,7 @@ fn serves_says_where_and_ends_on_sigterm() {
     let port = first.strip_prefix("listening on http://127.0.0.1:").unwrap();
     assert_ne!(port, "0");
     std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    assert_eq!(lines.next().unwrap().unwrap(), "models: offline-summary, offline-a");
+    assert_eq!(lines.next().unwrap().unwrap(), "models: offline-summary, offline-auto, offline-a");
     let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));

@@ -9,5 +9,6 @@ mod redis_readonly;
 mod scripts;
 mod server;
 mod streaming;
+mod subjects;
 mod support;
 mod validation;

@@ -183,7 +183,7 @@ fn a_directory_is_read_as_a_config_map_shows_it() {
         std::os::unix::fs::symlink(format!("..data/{name}"), dir.path().join(name)).unwrap();
     }
     let set = ScriptSet::load_dir(dir.path()).unwrap();
-    assert_eq!(set.models(), ["offline-summary", "offline-redis"]);
+    assert_eq!(set.models(), ["offline-summary", "offline-auto", "offline-redis"]);
 
     let refused = |name: &str| {
         let path = dir.path().join(name);

@@ -58,7 +58,7 @@ async fn models_are_honest() {
     assert_eq!(answer.json()["model"], "offline-test");
     let unknown = named("offline-redis").await;
     assert_eq!(error_of(&unknown), (404, "not_found_error".to_owned()));
-    assert!(unknown.message().contains("offline-summary, offline-test"), "{}", unknown.text);
+    assert!(unknown.message().contains("offline-summary, offline-auto, offline-test"), "{}", unknown.text);
     let real = named("claude-opus-5").await;
     assert_eq!(error_of(&real), (404, "not_found_error".to_owned()));
     assert!(real.message().contains("This is the offline model"), "{}", real.text);
@@ -82,7 +82,7 @@ async fn other_endpoints() {
     let get = |path: &'static str| send(offline.request("GET", path));
     assert_eq!(send(offline.bare("GET", "/healthz")).await.text, "ok\n");
     let models = get("/v1/models").await.json();
-    assert_eq!(models["data"][1]["id"], "offline-test");
+    assert_eq!(models["data"][2]["id"], "offline-test");
     assert_eq!(get("/v1/models/offline-test").await.json()["type"], "model");
     assert_eq!(get("/v1/models/offline-other").await.status, 404);
     assert_eq!(send(offline.bare("GET", "/v1/models")).await.status, 401);
