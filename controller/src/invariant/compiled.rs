@@ -185,6 +185,7 @@ impl Compiling<'_> {
         let names = Names { probes: &probes, variables: &[] };
         let (each, more) = Each::compile(invariant.for_each.as_deref(), invariant.key.as_deref(), &names)
             .map_err(|(field, why)| (field.to_owned(), why))?;
+        let elements = more.clone();
         reads.add(more);
         let mut variables = if each.is_many() { vec!["key", "item"] } else { Vec::new() };
         let names = Names { probes: &probes, variables: &variables };
@@ -198,7 +199,11 @@ impl Compiling<'_> {
                         .into(),
                 ));
             }
-            let (value, more) = compile(&series.value, &names).map_err(of(&format!("{field}.value")))?;
+            let (value, mut more) = compile(&series.value, &names).map_err(of(&format!("{field}.value")))?;
+            if crate::cel::variables(&value).iter().any(|name| name == "item") {
+                // What is in an element is of the probe that forEach goes over.
+                more.add(elements.clone());
+            }
             let indexes = self.indexes(&more);
             if indexes.is_empty() {
                 return Err((format!("{field}.value"), "it reads no probe, so nothing is ever sampled".into()));

@@ -229,9 +229,8 @@ fn lists_have_keys_of_their_own() {
 
 #[test]
 fn a_message_that_cannot_be_made_says_so_and_the_violation_stands() {
-    let mut judge = judge(
-        &json!([{"name": "full", "violated": "probes.db.value > 9", "message": "{{ probes.db.value / 0 }}"}]),
-    );
+    let mut judge =
+        judge(&json!([{"name": "full", "violated": "probes.db.value > 9", "message": "{{ probes.db.value / 0 }}"}]));
     judge.take(&db(0, json!(10)));
     let (state_, message) = state(&judge);
     assert_eq!(state_, Broken);
