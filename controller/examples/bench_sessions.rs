@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use controller::agent::verify::NoInvariants;
 use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Wanted};
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, PostgresStore, Recorder};
@@ -178,6 +179,7 @@ impl Bench {
             redactor: Redactor::for_readers().clone(),
             progress,
             orders: agent::orders::none(),
+            verifier: Arc::new(NoInvariants),
         };
         let end = agent::run(deps, session::input(&id, &incident, Budgets::default()), CancellationToken::new()).await;
         let commands = seen.borrow().commands;

@@ -4,6 +4,7 @@
 // Helpers of tests: outside a #[test] the lints do not know that.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[allow(dead_code)] // this file needs a part of it
 #[path = "sandbox_support/engine.rs"]
 mod engine;
 
@@ -156,7 +157,10 @@ async fn an_observer_looks_from_inside_behind_its_walls_and_is_kept() {
     assert_eq!(next.survey().await.unwrap().observers.len(), 1);
     // What a later leader made is not an earlier one's.
     let error = provider.ensure(&wanted).await.unwrap_err();
-    assert!(matches!(&error, SandboxError::EngineUnavailable { reason } if reason.contains("another one leads")), "{error}");
+    assert!(
+        matches!(&error, SandboxError::EngineUnavailable { reason } if reason.contains("another one leads")),
+        "{error}"
+    );
     next.remove_all(&uid).await.unwrap();
     assert!(next.survey().await.unwrap().observers.is_empty());
 }
