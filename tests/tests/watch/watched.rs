@@ -10,20 +10,20 @@ use operator_tests::{Cluster, TempNamespace, condition, operator, phase, root, r
 use serde_json::{Value, json};
 
 /// How long something may take that is only a matter of seconds.
-pub const SOON: Duration = Duration::from_mins(1);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// How long an Incident may take to its end.
-pub const END: Duration = Duration::from_mins(4);
+pub(crate) const END: Duration = Duration::from_mins(4);
 
 /// One of the folders in `subjects/`, watched under a name of its own.
-pub struct Watched {
-    pub namespace: TempNamespace,
+pub(crate) struct Watched {
+    pub(crate) namespace: TempNamespace,
     folder: &'static str,
     name: &'static str,
 }
 
 impl Watched {
     /// The system is put right, watched, and all holds. `policy` is merged into the Subject's.
-    pub async fn begin(folder: &'static str, name: &'static str, policy: Value) -> Self {
+    pub(crate) async fn begin(folder: &'static str, name: &'static str, policy: Value) -> Self {
         let namespace = Cluster::connect().await.namespace(name).await;
         let watched = Self { namespace, folder, name };
         watched.fault("heal");
@@ -36,12 +36,12 @@ impl Watched {
     }
 
     /// Runs the folder's `fault`.
-    pub fn fault(&self, what: &str) -> String {
+    pub(crate) fn fault(&self, what: &str) -> String {
         run(root().join("subjects").join(self.folder).join("fault").to_str().unwrap(), &[what])
     }
 
     /// Waits until the load flows again.
-    pub async fn until_it_flows(&self) {
+    pub(crate) async fn until_it_flows(&self) {
         let fault = root().join("subjects").join(self.folder).join("fault");
         wait_until("the load flows", SOON, || async {
             Command::new(&fault).arg("status").output().unwrap().status.success()
@@ -49,15 +49,15 @@ impl Watched {
         .await;
     }
 
-    pub async fn subject(&self) -> Subject {
+    pub(crate) async fn subject(&self) -> Subject {
         self.namespace.api::<Subject>().get(self.name).await.unwrap()
     }
 
-    pub async fn until_healthy(&self) -> Subject {
+    pub(crate) async fn until_healthy(&self) -> Subject {
         self.until("healthy", |subject| subject_condition(subject, "Healthy") == "True AllHold").await
     }
 
-    pub async fn until(&self, what: &str, holds: impl Fn(&Subject) -> bool) -> Subject {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Subject) -> bool) -> Subject {
         let begun = Instant::now();
         loop {
             let subject = self.subject().await;
@@ -73,14 +73,14 @@ impl Watched {
     }
 
     /// All Incidents, in the order in which they were opened.
-    pub async fn incidents(&self) -> Vec<Incident> {
+    pub(crate) async fn incidents(&self) -> Vec<Incident> {
         let mut all = self.namespace.api::<Incident>().list(&ListParams::default()).await.unwrap().items;
         all.sort_by_key(|incident| (incident.metadata.creation_timestamp.clone(), incident.metadata.name.clone()));
         all
     }
 
     /// Waits for the Incident that is opened next, and to its end. It is the only one that is not in `before`.
-    pub async fn one_more(&self, before: usize) -> Incident {
+    pub(crate) async fn one_more(&self, before: usize) -> Incident {
         let begun = Instant::now();
         let opened = loop {
             let all = self.incidents().await;
@@ -100,7 +100,7 @@ impl Watched {
     }
 
     /// A fault that an agent repairs, with nobody typing.
-    pub async fn is_repaired(&self, fault: &str, invariant: &str) -> Incident {
+    pub(crate) async fn is_repaired(&self, fault: &str, invariant: &str) -> Incident {
         let before = self.incidents().await.len();
         self.fault(fault);
         let ended = self.one_more(before).await;
@@ -114,7 +114,7 @@ impl Watched {
     }
 
     /// A fault that an agent says it repaired, and did not.
-    pub async fn is_refuted(&self, fault: &str) -> Incident {
+    pub(crate) async fn is_refuted(&self, fault: &str) -> Incident {
         let before = self.incidents().await.len();
         self.fault(fault);
         let ended = self.one_more(before).await;
@@ -124,7 +124,7 @@ impl Watched {
     }
 
     /// What the subject's observer is called; none if there is none.
-    pub fn observers(&self) -> Vec<String> {
+    pub(crate) fn observers(&self) -> Vec<String> {
         let subject = format!("label=operator.dev/subject={}/{}", self.namespace.name, self.name);
         let role = "label=operator.dev/role=observer";
         let names = run("docker", &["ps", "--filter", &subject, "--filter", role, "--format", "{{.Names}}"]);
@@ -132,13 +132,13 @@ impl Watched {
     }
 
     /// Merges into the Subject's spec.
-    pub async fn edit(&self, spec: Value) {
+    pub(crate) async fn edit(&self, spec: Value) {
         let patch = Patch::Merge(json!({"spec": spec}));
         self.namespace.api::<Subject>().patch(self.name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// The Subject goes and its observer with it; the system is put right.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.namespace.api::<Subject>().delete(self.name, &DeleteParams::default()).await.unwrap();
         wait_until("the observer is gone", SOON, || async { self.observers().is_empty() }).await;
         self.fault("heal");
@@ -147,13 +147,13 @@ impl Watched {
 }
 
 /// The status of a Subject's condition and its reason.
-pub fn subject_condition(subject: &Subject, type_: &str) -> String {
+pub(crate) fn subject_condition(subject: &Subject, type_: &str) -> String {
     let conditions = subject.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     find(conditions, type_).map(|one| format!("{} {}", one.status, one.reason)).unwrap_or_default()
 }
 
 /// An Incident's trail as text.
-pub fn trail(incident: &Incident) -> String {
+pub(crate) fn trail(incident: &Incident) -> String {
     incident
         .status
         .as_ref()
