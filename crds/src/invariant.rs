@@ -45,7 +45,7 @@ pub struct Invariant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 2, max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')").message("grace is a duration between 0s and 24h, such as 10s"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')").message("grace is a duration between 0s and 24h, such as 10s"))]
     pub grace: Option<Duration>,
     /// That of the Incident that it opens.
     #[serde(default)]
