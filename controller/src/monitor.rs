@@ -46,6 +46,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agent::verify::Verifier;
 use crate::metrics::Metrics;
 use crate::sandbox::SandboxError;
 use bench::Bench;
@@ -53,6 +54,7 @@ use observers::{Observers, Survey};
 use order::Order;
 use outside::Outside;
 use task::{Command, Shared, Task};
+use verifier::SubjectVerifier;
 pub use watched::{Registry, Watched};
 
 /// How many observers are made at once.
@@ -109,6 +111,12 @@ impl Watch {
     #[must_use]
     pub fn of(&self, subject: &ObjectRef<Subject>) -> Option<Arc<Watched>> {
         self.registry.of(subject)
+    }
+
+    /// What proves that an Incident of a Subject is over.
+    #[must_use]
+    pub fn verifier(&self, subject: &ObjectRef<Subject>) -> Arc<dyn Verifier> {
+        Arc::new(SubjectVerifier::new(self.registry.clone(), subject.clone()))
     }
 
     /// Watches a Subject as it stands now, if there is an order for it; else it is not watched any more, and its observer
