@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crds::condition::find;
 use crds::{Incident, Subject};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams};
 use operator_tests::{Cluster, TempNamespace, condition, operator, phase, root, run, wait_until};
 use serde_json::{Value, json};
 
@@ -131,12 +131,6 @@ impl Watched {
         names.lines().map(str::to_owned).collect()
     }
 
-    /// Merges into the Subject's spec.
-    pub(crate) async fn edit(&self, spec: Value) {
-        let patch = Patch::Merge(json!({"spec": spec}));
-        self.namespace.api::<Subject>().patch(self.name, &PatchParams::default(), &patch).await.unwrap();
-    }
-
     /// The Subject goes and its observer with it; the system is put right.
     pub(crate) async fn end(self) {
         self.namespace.api::<Subject>().delete(self.name, &DeleteParams::default()).await.unwrap();
@@ -150,6 +144,13 @@ impl Watched {
 pub(crate) fn subject_condition(subject: &Subject, type_: &str) -> String {
     let conditions = subject.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     find(conditions, type_).map(|one| format!("{} {}", one.status, one.reason)).unwrap_or_default()
+}
+
+/// Why a session ended as it did, in a word: what stands first in the message of `Finished`.
+pub(crate) fn reason(incident: &Incident) -> String {
+    let conditions = incident.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let message = find(conditions, "Finished").map(|one| one.message.clone()).unwrap_or_default();
+    message.split(':').next().unwrap_or_default().to_owned()
 }
 
 /// An Incident's trail as text.
