@@ -60,13 +60,11 @@ impl Verifier for SubjectVerifier {
     }
 
     async fn verify(&self, request: &Verification) -> Verdict {
-        match tokio::time::timeout(PATIENCE, self.watched()).await {
-            Ok(verifier) => verifier.verify(request).await,
-            Err(_) => {
-                let message = "nobody looks at the Subject any more".to_owned();
-                Verdict::Unknown { why: vec![Finding { message, ..Finding::default() }] }
-            }
-        }
+        let Ok(verifier) = tokio::time::timeout(PATIENCE, self.watched()).await else {
+            let message = "nobody looks at the Subject any more".to_owned();
+            return Verdict::Unknown { why: vec![Finding { message, ..Finding::default() }] };
+        };
+        verifier.verify(request).await
     }
 
     async fn healed(&self) {
