@@ -10,7 +10,7 @@ use operator_tests::{Cluster, TempNamespace, condition, operator, phase, root, r
 use serde_json::{Value, json};
 
 /// How long something may take that is only a matter of seconds.
-pub(crate) const SOON: Duration = Duration::from_mins(1);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 /// How long an Incident may take to its end.
 pub(crate) const END: Duration = Duration::from_mins(4);
 
