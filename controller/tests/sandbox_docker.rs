@@ -65,7 +65,9 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
 
     let listed = provider.list().await.unwrap();
     assert!(listed.iter().all(|leftover| leftover.session == request.session), "{listed:?}");
-    let mut names: Vec<_> = listed.iter().map(|leftover| leftover.name.as_str()).collect();
+    // What set the walls has ended, and goes by itself when the engine comes to it.
+    let stays = listed.iter().map(|leftover| leftover.name.as_str()).filter(|name| !name.starts_with("operator-wall-"));
+    let mut names: Vec<_> = stays.collect();
     names.sort_unstable();
     assert_eq!(names, [sandbox.name(), &sandbox.name().replace("agent", "gateway")]);
     provider.remove(&request.session).await.unwrap();

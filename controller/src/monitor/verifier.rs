@@ -12,7 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::watched::{Registry, Watched};
-use crate::agent::verify::{Finding, PATIENCE, Verdict, Verification, Verifier};
+use crate::agent::verify::{Finding, Verdict, Verification, Verifier};
 use crate::invariant::Proof;
 
 /// Looked at again after this, should nothing change.
@@ -34,13 +34,14 @@ impl WatchVerifier {
 pub struct SubjectVerifier {
     registry: Registry,
     subject: ObjectRef<Subject>,
+    patience: Duration,
 }
 
 impl SubjectVerifier {
-    /// On this Subject.
+    /// On this Subject. For so long is it waited for that somebody watches it.
     #[must_use]
-    pub fn new(registry: Registry, subject: ObjectRef<Subject>) -> Self {
-        Self { registry, subject }
+    pub fn new(registry: Registry, subject: ObjectRef<Subject>, patience: Duration) -> Self {
+        Self { registry, subject, patience }
     }
 
     async fn watched(&self) -> WatchVerifier {
@@ -60,7 +61,7 @@ impl Verifier for SubjectVerifier {
     }
 
     async fn verify(&self, request: &Verification) -> Verdict {
-        let Ok(verifier) = tokio::time::timeout(PATIENCE, self.watched()).await else {
+        let Ok(verifier) = tokio::time::timeout(self.patience, self.watched()).await else {
             let message = "nobody looks at the Subject any more".to_owned();
             return Verdict::Unknown { why: vec![Finding { message, ..Finding::default() }] };
         };
