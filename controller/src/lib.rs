@@ -32,6 +32,7 @@ pub mod gateway;
 pub mod halt;
 pub mod http;
 pub mod incident;
+pub mod json;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
