@@ -63,11 +63,18 @@ async fn a_sandbox_from_its_beginning_to_its_end() {
     }
     assert!(!labels.contains("com.docker.compose"), "{labels}");
 
-    let listed = provider.list().await.unwrap();
+    // What set the walls has ended, and the engine takes it away by itself, when it comes to it.
+    let begun = std::time::Instant::now();
+    let listed = loop {
+        let listed = provider.list().await.unwrap();
+        let goes = listed.iter().any(|leftover| leftover.name.starts_with("operator-wall-"));
+        if !goes || begun.elapsed() > Duration::from_secs(30) {
+            break listed;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     assert!(listed.iter().all(|leftover| leftover.session == request.session), "{listed:?}");
-    // What set the walls has ended, and goes by itself when the engine comes to it.
-    let stays = listed.iter().map(|leftover| leftover.name.as_str()).filter(|name| !name.starts_with("operator-wall-"));
-    let mut names: Vec<_> = stays.collect();
+    let mut names: Vec<_> = listed.iter().map(|leftover| leftover.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, [sandbox.name(), &sandbox.name().replace("agent", "gateway")]);
     provider.remove(&request.session).await.unwrap();
