@@ -167,7 +167,8 @@ impl Ledger for SessionLedger {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use tokio_util::sync::CancellationToken;
 
@@ -176,6 +177,7 @@ mod tests {
     use crate::audit::fake::Fault;
     use crate::audit::testing::samples;
     use crate::audit::{AuditStore, EntryKind, FakeStore, Recorder};
+    use crate::session::SessionId;
 
     fn change() -> Change {
         let target = ChangeTarget { kind: "container".into(), id: "1".into(), name: "a".into(), service: None };
