@@ -74,7 +74,11 @@ async fn read(provider: &DockerProvider, name: &str, since: Timestamp, probes: &
     let all = async {
         while !probes.iter().all(|probe| rounds.iter().any(|round| round.probe == *probe)) {
             match words.next().await.expect("it goes on").unwrap() {
-                Said::Out(bytes) => rounds.extend(lines.take(&bytes).into_iter().map(|heard| heard.round)),
+                // The engine counts in whole seconds, so it says a little more than it is asked for.
+                Said::Out(bytes) => {
+                    let heard = lines.take(&bytes).into_iter().map(|heard| heard.round);
+                    rounds.extend(heard.filter(|round| round.at >= since));
+                }
                 Said::Err(bytes) => panic!("{}", String::from_utf8_lossy(&bytes)),
             }
         }
@@ -139,14 +143,6 @@ async fn an_observer_looks_from_inside_behind_its_walls_and_is_kept() {
     let later = next.ensure(&wanted).await.unwrap();
     assert!(later.name == standing.name && later.started_at > standing.started_at, "{later:?}");
     let since = Timestamp::now();
-    until("rounds after the start", async || {
-        let rounds = read(&next, &later.name, begin, &["host"]).await;
-        rounds.iter().any(|round| round.at > since) || {
-            let fresh = read(&next, &later.name, since, &["host"]).await;
-            fresh.iter().any(|round| round.at > since)
-        }
-    })
-    .await;
     let fresh = read(&next, &later.name, since, &["host", "node"]).await;
     assert!(!reading(&fresh, "host").ok && reading(&fresh, "node").ok, "{fresh:?}");
 
