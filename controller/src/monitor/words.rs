@@ -101,12 +101,14 @@ pub fn incident(
         origin: Some(Origin {
             fingerprint: print.clone(),
             violated: violations.iter().take(MOST_VIOLATED).map(Violation::named).collect(),
+            alerts: Vec::new(),
             recurrence_of: recurrence.of.clone(),
             recurrences: recurrence.count.min(10_000),
         }),
         agent: None,
         attempt: 1,
         cancel: None,
+        acknowledged: None,
         notes: Vec::new(),
         ttl_after_finished: None,
     };
