@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::NetworkCreateRequest;
+use controller::agent::verify::NoInvariants;
 use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Summariser, Wanted};
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, PostgresStore, Recorder};
@@ -183,6 +184,7 @@ impl Rig {
             redactor: Redactor::for_readers().clone(),
             progress,
             orders: controller::agent::orders::none(),
+            verifier: Arc::new(NoInvariants),
         };
         let begun = Instant::now();
         let end = agent::run(deps, session::input(&id, "bench", Budgets::default()), CancellationToken::new()).await;

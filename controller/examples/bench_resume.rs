@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use controller::agent::verify::NoInvariants;
 use controller::agent::{self, AgentDeps, Budgets, Left, Progress, SandboxSource, Wanted};
 use controller::audit::{AuditStore, FakeStore, Recorder, StoredEntry};
 use controller::model::StopReason;
@@ -86,6 +87,7 @@ async fn play(store: &FakeStore, id: &SessionId) -> Result<(), Box<dyn Error>> {
         redactor: Redactor::for_readers().clone(),
         progress,
         orders: controller::agent::orders::none(),
+        verifier: Arc::new(NoInvariants),
     };
     let budgets = Budgets { turns: 10_000, tokens: None, cost: None, ..Budgets::default() };
     agent::run(deps, session::input(id, "bench", budgets), CancellationToken::new()).await;

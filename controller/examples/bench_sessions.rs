@@ -12,16 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use controller::agent::verify::NoInvariants;
 use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Wanted};
 use controller::audit::testing::TestServer;
 use controller::audit::{AuditStore as _, PostgresStore, Recorder};
 use controller::model::Anthropic;
 use controller::model::anthropic::AnthropicOptions;
 use controller::redact::Redactor;
-use controller::sandbox::fake::{FakeProvider, MemoryLedger};
-use controller::sandbox::{
-    Access, CommandResult, ContainerLimits, Sandbox, SandboxError, SandboxProvider, SandboxRequest,
-};
+use controller::sandbox::{Command, CommandResult, Recovered, Sandbox, SandboxError};
 use controller::session::SessionId;
 use serde_json::json;
 use tokio::sync::watch;
@@ -37,6 +35,8 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const DELAY_MS: u64 = 1000;
 /// A command's output, of a length that is not rare.
 const OUTPUT: usize = 4 << 10;
+/// What a command takes.
+const COMMAND: Duration = Duration::from_millis(200);
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -50,13 +50,8 @@ async fn main() -> Outcome<()> {
     let server = TestServer::start_durable();
     let mut options = AnthropicOptions::new(&model.url, None);
     options.key = Some("none".to_owned().into());
-    let bench = Arc::new(Bench {
-        store: server.database().await.store(),
-        model: Arc::new(Anthropic::new(options)?),
-        provider: FakeProvider::new(|_| CommandResult::exited(0, &"1234567 ".repeat(OUTPUT / 8), ""))
-            .with_delay(Duration::from_millis(200)),
-        turns,
-    });
+    let bench =
+        Arc::new(Bench { store: server.database().await.store(), model: Arc::new(Anthropic::new(options)?), turns });
     // One alone opens connections and fills caches that a controller has open and full.
     bench.session(0).await?;
     let before = Usage::now()?;
@@ -160,7 +155,6 @@ impl Usage {
 struct Bench {
     store: PostgresStore,
     model: Arc<Anthropic>,
-    provider: FakeProvider,
     turns: u32,
 }
 
@@ -176,29 +170,19 @@ impl Bench {
                 other => break other?,
             }
         };
-        let request = SandboxRequest {
-            session: id.clone(),
-            subject: "bench/bench".into(),
-            project: "bench".into(),
-            image: "bench".into(),
-            limits: ContainerLimits::default(),
-            access: Access::default(),
-            egress: Vec::new(),
-            wall_limit: Duration::from_mins(30),
-        };
         let (progress, seen) = watch::channel(Progress::default());
         let deps = AgentDeps {
             recorder: Arc::new(Recorder::new(Arc::new(self.store.clone()), &record, CancellationToken::new())),
             model: self.model.clone(),
             summariser: None,
-            sandbox: Arc::new(Source { provider: self.provider.clone(), request }),
+            sandbox: Arc::new(Printers),
             redactor: Redactor::for_readers().clone(),
             progress,
             orders: agent::orders::none(),
+            verifier: Arc::new(NoInvariants),
         };
         let end = agent::run(deps, session::input(&id, &incident, Budgets::default()), CancellationToken::new()).await;
         let commands = seen.borrow().commands;
-        self.provider.remove(&id).await?;
         if end.phase() != "Concluded" || commands != i64::from(self.turns) {
             return Err(format!("session {number} did not play as written: {commands} commands, {end:?}").into());
         }
@@ -206,15 +190,36 @@ impl Bench {
     }
 }
 
-struct Source {
-    provider: FakeProvider,
-    request: SandboxRequest,
-}
+/// Hands out [`Printer`]s.
+struct Printers;
 
 #[async_trait]
-impl SandboxSource for Source {
+impl SandboxSource for Printers {
     async fn open(&self, _: Wanted) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        let plan = self.provider.preflight(&self.request).await?;
-        self.provider.create(&plan, MemoryLedger::new()).await
+        Ok(Arc::new(Printer))
+    }
+}
+
+/// A container in which every command prints the same. It keeps nothing of it: what a command printed is kept in the
+/// real container, not in this process.
+struct Printer;
+
+#[async_trait]
+impl Sandbox for Printer {
+    fn name(&self) -> &'static str {
+        "bench"
+    }
+
+    async fn run(&self, _: &Command) -> Result<CommandResult, SandboxError> {
+        tokio::time::sleep(COMMAND).await;
+        Ok(CommandResult::exited(0, &"1234567 ".repeat(OUTPUT / 8), ""))
+    }
+
+    async fn recover(&self, _: &Command) -> Result<Recovered, SandboxError> {
+        Ok(Recovered::NeverStarted)
+    }
+
+    async fn kill(&self, _: i64) -> Result<(), SandboxError> {
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use controller::agent::compact::Window;
+use controller::agent::verify::NoInvariants;
 use controller::agent::{self, AgentDeps, Budgets, Progress, SandboxSource, Wanted};
 use controller::audit::{AuditStore as _, EntryBody, FakeStore, Recorder};
 use controller::model::anthropic::AnthropicOptions;
@@ -64,6 +65,7 @@ async fn play(window: Window) -> Outcome<Value> {
         redactor: Redactor::for_readers().clone(),
         progress,
         orders: agent::orders::none(),
+        verifier: Arc::new(NoInvariants),
     };
     let budgets = Budgets { turns: 10_000, tokens: None, cost: None, window, ..Budgets::default() };
     let end = agent::run(deps, session::input(&id, "bench", budgets), CancellationToken::new()).await;

@@ -169,7 +169,11 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("subjects_watched", "Subjects that are watched", self.watched.clone());
         registry.register("invariants_violated", "Invariants of a Subject that are violated", self.violated.clone());
-        registry.register("invariants_unknown", "Invariants of a Subject of which nobody can say", self.unknown.clone());
+        registry.register(
+            "invariants_unknown",
+            "Invariants of a Subject of which nobody can say",
+            self.unknown.clone(),
+        );
         registry.register("probe_rounds", "Rounds of probes that were taken in", self.rounds.clone());
         registry.register(
             "observer_bad_lines",

@@ -11,6 +11,7 @@ pub mod fake;
 pub mod price;
 pub mod usage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,17 +27,18 @@ pub use usage::Usage;
 /// as it came. The API wants an object there when the message goes back, and nothing may be lost.
 pub const INVALID_JSON: &str = "invalid_json";
 
-/// What is asked of the model.
+/// What is asked of the model. Its large parts are shared with the session that asks: hundreds wait for an answer at
+/// once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRequest {
     /// The model's name.
     pub model: String,
     /// The system prompt.
-    pub system: String,
+    pub system: Arc<str>,
     /// The conversation: objects with `role` and `content`, without cache marks.
-    pub messages: Vec<Value>,
+    pub messages: Vec<Arc<Value>>,
     /// The tools' definitions, an array (or null for none), without cache marks.
-    pub tools: Value,
+    pub tools: Arc<Value>,
     /// How many tokens it may write, thinking included.
     pub max_tokens: u32,
     /// How it is to think, in the API's own words; `None` leaves it to the model.

@@ -106,7 +106,8 @@ impl Looks {
     /// Whether it is to be asked now, which then counts; else after which time.
     fn ask(&self, subject: &ObjectRef<Subject>, stand: Stand, now: Instant) -> Option<Duration> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = looks.get(subject).filter(|(_, then)| *then == stand).map(|(at, _)| now.saturating_duration_since(*at));
+        let last =
+            looks.get(subject).filter(|(_, then)| *then == stand).map(|(at, _)| now.saturating_duration_since(*at));
         let wait = last.and_then(|since| LOOK_AGAIN.checked_sub(since)).filter(|wait| !wait.is_zero());
         if wait.is_none() {
             looks.insert(subject.clone(), (now, stand));
@@ -268,10 +269,14 @@ mod tests {
     fn what_the_monitor_said_stands_until_it_says_something_else() {
         let tenants = Tenants::default();
         let mut one = subject("{where: {docker: {project: shop}}, probes: [{name: c, docker: {}}]}");
-        let opened = Incident::new("down-1", serde_json::from_value(serde_json::json!({
-            "title": "t", "subjectRef": {"name": "s"},
-            "origin": {"fingerprint": "0a1b2c3d4e5f6071", "violated": [{"invariant": "down", "key": "a"}]},
-        })).unwrap());
+        let opened = Incident::new(
+            "down-1",
+            serde_json::from_value(serde_json::json!({
+                "title": "t", "subjectRef": {"name": "s"},
+                "origin": {"fingerprint": "0a1b2c3d4e5f6071", "violated": [{"invariant": "down", "key": "a"}]},
+            }))
+            .unwrap(),
+        );
         let incidents = vec![monitor::known::Known::of(&opened)];
         let seen = Known { incidents, watched: Seen::Watched(Some(Arc::default())) };
         let said = status(&one, &tenants, &seen, Timestamp::UNIX_EPOCH);

@@ -30,9 +30,10 @@ fn options(url: &str) -> AnthropicOptions {
 fn request() -> ModelRequest {
     ModelRequest {
         model: "offline-test".to_owned(),
-        system: "Be brief.".to_owned(),
-        messages: vec![json!({"role": "user", "content": [{"type": "text", "text": "Hello."}]})],
-        tools: json!([{"name": "shell", "description": "d", "input_schema": {"type": "object", "properties": {}}}]),
+        system: "Be brief.".into(),
+        messages: vec![json!({"role": "user", "content": [{"type": "text", "text": "Hello."}]}).into()],
+        tools: json!([{"name": "shell", "description": "d", "input_schema": {"type": "object", "properties": {}}}])
+            .into(),
         max_tokens: 1000,
         thinking: None,
     }

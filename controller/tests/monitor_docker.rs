@@ -156,7 +156,10 @@ async fn an_observer_looks_from_inside_behind_its_walls_and_is_kept() {
     assert_eq!(next.survey().await.unwrap().observers.len(), 1);
     // What a later leader made is not an earlier one's.
     let error = provider.ensure(&wanted).await.unwrap_err();
-    assert!(matches!(&error, SandboxError::EngineUnavailable { reason } if reason.contains("another one leads")), "{error}");
+    assert!(
+        matches!(&error, SandboxError::EngineUnavailable { reason } if reason.contains("another one leads")),
+        "{error}"
+    );
     next.remove_all(&uid).await.unwrap();
     assert!(next.survey().await.unwrap().observers.is_empty());
 }

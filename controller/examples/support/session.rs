@@ -1,5 +1,6 @@
 //! The session that the measurements play: who it is, and what it is given.
 
+use controller::agent::verify::Proving;
 use controller::agent::{Budgets, DockerAccess, IncidentBrief, SessionInput, SubjectBrief};
 use controller::audit::NewSession;
 use controller::model::{Price, Pricing};
@@ -37,10 +38,14 @@ pub(crate) fn input(id: &SessionId, incident: &str, budgets: Budgets) -> Session
             description: None,
             severity: "info".into(),
             evidence: Value::Null,
+            violated: Vec::new(),
             attempt: 1,
             notes: Vec::new(),
         },
         earlier: None,
+        recurrence: None,
+        recurring: None,
+        proving: Proving::default(),
         subject: SubjectBrief {
             name: "bench".into(),
             description: None,

@@ -5,6 +5,8 @@
 //! prices and budgets are read from there, by a session that began a moment ago as by one that is
 //! resumed.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,9 +23,9 @@ pub struct Frozen {
     /// The model that plays.
     pub model: String,
     /// The system prompt.
-    pub system: String,
+    pub system: Arc<str>,
     /// The tools' definitions.
-    pub tools: Value,
+    pub tools: Arc<Value>,
     /// How the model is to think.
     pub thinking: Option<Value>,
     /// Limits.
@@ -63,8 +65,8 @@ impl Frozen {
         let settings = entry.settings.as_ref();
         Ok(Self {
             model: entry.model.clone(),
-            system: entry.system.clone(),
-            tools: entry.tools.clone(),
+            system: entry.system.as_str().into(),
+            tools: Arc::new(entry.tools.clone()),
             // An entry without settings is of a version that always asked so.
             thinking: match settings {
                 None => thinking_for(&entry.model),

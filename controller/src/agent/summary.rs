@@ -121,9 +121,9 @@ async fn work(summariser: Summariser, session: SessionId, mut entries: mpsc::Rec
 async fn summarise(summariser: &Summariser, session: &SessionId, seq: i64, text: &str, lines: &Lines) {
     let request = ModelRequest {
         model: summariser.name.clone(),
-        system: SYSTEM.to_owned(),
-        messages: vec![json!({"role": "user", "content": [{"type": "text", "text": text}]})],
-        tools: Value::Null,
+        system: SYSTEM.into(),
+        messages: vec![Arc::new(json!({"role": "user", "content": [{"type": "text", "text": text}]}))],
+        tools: Arc::default(),
         // Room for a model that thinks before it speaks.
         max_tokens: 1_000,
         thinking: None,

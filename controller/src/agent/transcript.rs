@@ -7,6 +7,8 @@
 //! What Operator says to the model apart from results stands in a `control` or `verification` entry, in its
 //! details under [`TELL`].
 
+use std::sync::Arc;
+
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -40,7 +42,8 @@ pub struct ToolUse {
 /// A session as its entries tell it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
-    messages: Vec<Value>,
+    /// Shared with the requests that are under way.
+    messages: Vec<Arc<Value>>,
     /// What the agent said last in words.
     pub last_words: Option<String>,
     /// Number of the last of the Incident's notes that the model was told.
@@ -149,7 +152,7 @@ impl Transcript {
         self.open = tool_uses(&turn.message);
         if let Some(message) = sendable(&turn.message) {
             self.bytes += len(message.to_string().len());
-            self.messages.push(message);
+            self.messages.push(Arc::new(message));
         }
         self.turns = turn.turn;
         if self.open.is_empty() {
@@ -205,7 +208,9 @@ impl Transcript {
         for Replaced { entry, text, .. } in replaced {
             let Some((shown, place)) = self.shown.iter_mut().find(|(shown, _)| shown.entry == entry) else { continue };
             let block = match *place {
-                Place::Sent(message, block) => self.messages.get_mut(message).map(|m| &mut m["content"][block]),
+                Place::Sent(message, block) => {
+                    self.messages.get_mut(message).map(|m| &mut Arc::make_mut(m)["content"][block])
+                }
                 Place::Next(block) => self.results.get_mut(block),
             };
             let Some(block) = block else { continue };
@@ -265,7 +270,7 @@ impl Transcript {
     /// The conversation as it is sent next: results first, in the order of their calls, then what
     /// else the model is told.
     #[must_use]
-    pub fn messages(&self) -> Vec<Value> {
+    pub fn messages(&self) -> Vec<Arc<Value>> {
         let mut messages = self.messages.clone();
         if let Some(message) = self.next_user_message() {
             push(&mut messages, message);
@@ -276,7 +281,11 @@ impl Transcript {
     fn next_user_message(&self) -> Option<Value> {
         let notes = self.notes.iter().map(|text| json!({"type": "text", "text": text}));
         let content: Vec<Value> = self.results.iter().cloned().chain(notes).collect();
-        (!content.is_empty()).then(|| json!({"role": "user", "content": content}))
+        (!content.is_empty()).then(|| {
+            let mut message = json!({"role": "user"});
+            message["content"] = Value::Array(content);
+            message
+        })
     }
 
     /// About how many tokens the next call reads: what the API counted, and a third of the bytes
@@ -298,15 +307,16 @@ fn len(bytes: usize) -> u64 {
 }
 
 /// Appends a message; a user message behind a user message is joined to it. How many blocks stand before its own.
-fn push(messages: &mut Vec<Value>, mut message: Value) -> usize {
+fn push(messages: &mut Vec<Arc<Value>>, mut message: Value) -> usize {
     if let Some(last) = messages.last_mut().filter(|last| last["role"] == message["role"])
-        && let (Some(have), Some(more)) = (last["content"].as_array_mut(), message["content"].as_array_mut())
+        && let (Some(have), Some(more)) =
+            (Arc::make_mut(last)["content"].as_array_mut(), message["content"].as_array_mut())
     {
         let before = have.len();
         have.append(more);
         return before;
     }
-    messages.push(message);
+    messages.push(Arc::new(message));
     0
 }
 

@@ -14,7 +14,9 @@ mod stream;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
+use http_body_util::Full;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
@@ -116,9 +118,11 @@ impl Anthropic {
     }
 
     /// One attempt, from the request to the whole message.
-    async fn attempt(&self, body: &[u8], on_event: OnEvent<'_>) -> Result<ModelMessage, Failure> {
+    async fn attempt(&self, body: Vec<u8>, on_event: OnEvent<'_>) -> Result<ModelMessage, Failure> {
         let limits = self.options.timeouts;
-        let send = self.client.post(self.url.clone()).body(body.to_vec()).send();
+        // A body that cannot be read twice is gone once it is sent, and not kept through the wait for an answer.
+        let body = reqwest::Body::wrap(Full::new(Bytes::from(body)));
+        let send = self.client.post(self.url.clone()).body(body).send();
         let response = timeout(limits.first_byte, send)
             .await
             .map_err(|_| Failure::network(format!("no answer within {} s", limits.first_byte.as_secs())))?
@@ -176,13 +180,14 @@ impl Model for Anthropic {
         on_event: OnEvent<'_>,
         cancel: &CancellationToken,
     ) -> Result<ModelMessage, ModelError> {
-        let body = body::encode(request)
-            .map_err(|error| ModelError::new(ErrorKind::InvalidRequest, format!("it cannot be encoded: {error}")))?;
         let cancelled = || ModelError::new(ErrorKind::Cancelled, "");
         let started = Instant::now();
         let mut attempt = 1;
         loop {
-            let answer = cancel.run_until_cancelled(self.attempt(&body, on_event)).await;
+            let body = body::encode(request).map_err(|error| {
+                ModelError::new(ErrorKind::InvalidRequest, format!("it cannot be encoded: {error}"))
+            })?;
+            let answer = cancel.run_until_cancelled(self.attempt(body, on_event)).await;
             let failure = match answer.ok_or_else(cancelled)? {
                 Ok(message) => return Ok(message),
                 Err(failure) => failure,

@@ -65,12 +65,12 @@ async fn observations(
     Path((namespace, name)): Path<(String, String)>,
     query: Result<Query<Follow>, QueryRejection>,
 ) -> Result<Response, Response> {
-    let Query(Follow { follow }) =
-        query.map_err(|error| problem(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let Query(Follow { follow }) = query.map_err(|error| problem(StatusCode::BAD_REQUEST, error.body_text()))?;
     let subject: ObjectRef<Subject> = ObjectRef::new(&name).within(&namespace);
     let Some(watched) = api.registry.of(&subject) else {
         return Err(if api.registry.is_empty() {
-            let why = "this controller watches nothing: it stands by, or there is nothing to watch; ask the one that leads";
+            let why =
+                "this controller watches nothing: it stands by, or there is nothing to watch; ask the one that leads";
             problem(StatusCode::SERVICE_UNAVAILABLE, why)
         } else {
             problem(StatusCode::NOT_FOUND, format!("Subject {namespace}/{name} is not watched"))
@@ -221,9 +221,8 @@ async fn changed(
 }
 
 fn named(name: &str, data: &impl Serialize) -> Event {
-    let text = serde_json::to_string(data).unwrap_or_else(|error| {
-        json!({ "error": format!("this cannot be written as JSON: {error}") }).to_string()
-    });
+    let text = serde_json::to_string(data)
+        .unwrap_or_else(|error| json!({ "error": format!("this cannot be written as JSON: {error}") }).to_string());
     Event::default().event(name).data(text)
 }
 

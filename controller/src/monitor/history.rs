@@ -44,7 +44,9 @@ impl History {
                 history.told.insert(named.clone());
                 history.since.extend(since.map(|since| (named, since)));
             };
-            let since = |time: &Option<_>| time.as_ref().map(|time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| time.0);
+            let since = |time: &Option<_>| {
+                time.as_ref().map(|time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| time.0)
+            };
             for key in invariant.keys.iter().filter(|key| key.state == InvariantState::Violated) {
                 add(&key.key, since(&key.since));
             }
@@ -88,7 +90,8 @@ impl History {
                     InvariantState::Ok => {}
                 }
             }
-            if let Some(worst) = view.keys.iter().filter(|key| key.state == view.state).filter_map(|key| key.since).min()
+            if let Some(worst) =
+                view.keys.iter().filter(|key| key.state == view.state).filter_map(|key| key.since).min()
                 && view.state == InvariantState::Violated
             {
                 view.since = Some(worst);
@@ -163,15 +166,15 @@ mod tests {
         .unwrap();
         let mut history = History::of(Some(&status));
         // A judge that begins anew: nothing is known, then it is in its grace, then violated.
-        let begins = [
-            view("down", Unknown, &[]),
-            view("down", Pending, &[("a", Pending, 100), ("b", Holds, 100)]),
-        ];
+        let begins = [view("down", Unknown, &[]), view("down", Pending, &[("a", Pending, 100), ("b", Holds, 100)])];
         for begin in begins {
             let turns = history.see(&mut [begin, view("slow", Unknown, &[("", Unknown, 100)])], at(100));
             assert_eq!(turns, Turns::default());
         }
-        let mut now = [view("down", Broken, &[("a", Broken, 100), ("b", Broken, 101)]), view("slow", Broken, &[("", Broken, 99)])];
+        let mut now = [
+            view("down", Broken, &[("a", Broken, 100), ("b", Broken, 101)]),
+            view("slow", Broken, &[("", Broken, 99)]),
+        ];
         let turns = history.see(&mut now, at(101));
         assert_eq!(labels(&turns.violated), ["down[a] 5", "down[b] 101", "slow 3"]);
         assert_eq!(labels(&turns.begun), ["down[b] 101"]);

@@ -103,9 +103,8 @@ impl Outside for Kubernetes {
 
     fn tell(&self, order: &Arc<Order>, incident: Option<&str>, news: Vec<News>) {
         let context = self.0.clone();
-        let of = incident.map(|name| {
-            ObjectRef::<Incident>::new(name).within(&order.subject.namespace().unwrap_or_default())
-        });
+        let of = incident
+            .map(|name| ObjectRef::<Incident>::new(name).within(&order.subject.namespace().unwrap_or_default()));
         let order = order.clone();
         tokio::spawn(async move {
             let incident = of.and_then(|of| context.incidents.get(&of));

@@ -179,7 +179,6 @@ fn think(mut judge: Judge, job: Job) -> (Judge, Thought) {
         (named, lines)
     });
     let readings = readings.collect();
-    let thought =
-        Thought { views: judge.views(), shown: judge.shown(), proofs, readings, took: Duration::ZERO };
+    let thought = Thought { views: judge.views(), shown: judge.shown(), proofs, readings, took: Duration::ZERO };
     (judge, thought)
 }

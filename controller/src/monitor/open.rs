@@ -95,9 +95,8 @@ pub struct Facts<'a> {
 
 /// Sorts: the worst first, then the oldest. The same for the same set.
 pub fn sort(violations: &mut [Violation]) {
-    violations.sort_by(|a, b| {
-        (a.severity, a.since, &a.invariant, &a.key).cmp(&(b.severity, b.since, &b.invariant, &b.key))
-    });
+    violations
+        .sort_by(|a, b| (a.severity, a.since, &a.invariant, &a.key).cmp(&(b.severity, b.since, &b.invariant, &b.key)));
 }
 
 /// Decides. `violations` is all that is violated now.
@@ -130,8 +129,7 @@ pub fn decide(mut violations: Vec<Violation>, facts: Facts<'_>) -> Decision {
     match (may_open, until) {
         (true, _) => {
             // What is free leads; what had its Incident is in it all the same, for it is violated.
-            violations
-                .sort_by_key(|violation| holds_back(violation, known, opening.cooldown, now) != Held::Free);
+            violations.sort_by_key(|violation| holds_back(violation, known, opening.cooldown, now) != Held::Free);
             Decision::Open { violations }
         }
         (false, Some(until)) => Decision::Wait { until },
@@ -208,7 +206,9 @@ pub fn recurrence(uid: &str, violation: &Violation, known: &[Known], window: Dur
     let mut resolved: Vec<(Timestamp, &Known)> = known
         .iter()
         .filter(|one| one.fingerprint.as_deref() == Some(&print) || one.names(&violation.invariant, &violation.key))
-        .filter_map(|one| one.ended.filter(|(phase, at)| *phase == IncidentPhase::Resolved && *at >= begin).map(|(_, at)| (at, one)))
+        .filter_map(|one| {
+            one.ended.filter(|(phase, at)| *phase == IncidentPhase::Resolved && *at >= begin).map(|(_, at)| (at, one))
+        })
         .collect();
     resolved.sort_by_key(|(at, _)| *at);
     Recurrence {

@@ -10,7 +10,8 @@ const BURST: f64 = 10.0;
 const EACH: Duration = Duration::from_secs(6);
 
 /// Why one waits.
-pub const WHY: &str = "no Incident yet: many Subjects are violated at once, and the monitor opens at most 10 Incidents a minute";
+pub const WHY: &str =
+    "no Incident yet: many Subjects are violated at once, and the monitor opens at most 10 Incidents a minute";
 
 /// Who may open one now.
 #[derive(Debug)]
@@ -51,9 +52,8 @@ mod tests {
     fn ten_at_once_and_then_ten_a_minute() {
         let rate = Rate::default();
         let begin = Instant::now();
-        let taken = |after: u64, asked: usize| {
-            (0..asked).filter(|_| rate.take(begin + Duration::from_secs(after))).count()
-        };
+        let taken =
+            |after: u64, asked: usize| (0..asked).filter(|_| rate.take(begin + Duration::from_secs(after))).count();
         assert_eq!(taken(0, 200), 10);
         assert_eq!(taken(5, 200), 0);
         assert_eq!((taken(6, 200), taken(30, 200)), (1, 4));

@@ -106,7 +106,8 @@ fn named(labels: &[String]) -> String {
 }
 
 fn invariant(view: &View) -> InvariantStatus {
-    let mut keys: Vec<&KeyView> = view.keys.iter().filter(|key| key.state != InvariantState::Ok && !key.key.is_empty()).collect();
+    let mut keys: Vec<&KeyView> =
+        view.keys.iter().filter(|key| key.state != InvariantState::Ok && !key.key.is_empty()).collect();
     keys.sort_by(|a, b| (b.state, a.since, &a.key).cmp(&(a.state, b.since, &b.key)));
     InvariantStatus {
         name: view.name.clone(),
@@ -150,10 +151,7 @@ pub fn is_news(old: &Snapshot, new: &Snapshot) -> bool {
         }
         all
     };
-    old.observed != new.observed
-        || old.observer != new.observer
-        || old.held != new.held
-        || states(old) != states(new)
+    old.observed != new.observed || old.observer != new.observer || old.held != new.held || states(old) != states(new)
 }
 
 #[cfg(test)]

@@ -105,12 +105,7 @@ pub struct Task {
 
 impl Task {
     /// A task for this order.
-    pub async fn new(
-        shared: Arc<Shared>,
-        outside: Arc<dyn Outside>,
-        watched: Arc<Watched>,
-        order: Arc<Order>,
-    ) -> Self {
+    pub async fn new(shared: Arc<Shared>, outside: Arc<dyn Outside>, watched: Arc<Watched>, order: Arc<Order>) -> Self {
         let mind = Mind::new(&shared.bench, order.subject.spec.clone()).await;
         let history = History::of(order.subject.status.as_ref());
         let mut task = Self {
@@ -172,7 +167,8 @@ impl Task {
         self.read.clear();
         let spec = &self.order.subject.spec;
         let slowest = spec.probes.iter().map(|probe| {
-            let or = |wanted: Option<kube::core::Duration>, usual| wanted.map_or(Duration::from_secs(usual), Into::into);
+            let or =
+                |wanted: Option<kube::core::Duration>, usual| wanted.map_or(Duration::from_secs(usual), Into::into);
             or(probe.interval, 5) + or(probe.timeout, 3)
         });
         let freshness = slowest.max().unwrap_or_default() + Duration::from_secs(10);
@@ -265,7 +261,8 @@ impl Task {
         } else {
             // Another container knows nothing of before; what is looked at as before is still true.
             let unchanged = |round: &Round| {
-                let of = |order: &Order| order.subject.spec.probes.iter().find(|probe| probe.name == round.probe).cloned();
+                let of =
+                    |order: &Order| order.subject.spec.probes.iter().find(|probe| probe.name == round.probe).cloned();
                 of(&self.order).is_some_and(|probe| of(&old) == Some(probe))
             };
             self.rounds = self.watched.ring().rounds().into_iter().filter(unchanged).collect();

@@ -55,9 +55,8 @@ impl Verifier for WatchVerifier {
 
     async fn healed(&self) {
         let mut views = self.0.views.clone();
-        let is_broken = |watched: &Watched| {
-            watched.views.borrow().views.iter().any(|view| view.state == InvariantState::Violated)
-        };
+        let is_broken =
+            |watched: &Watched| watched.views.borrow().views.iter().any(|view| view.state == InvariantState::Violated);
         let mut broken = is_broken(&self.0);
         loop {
             if views.changed().await.is_err() {

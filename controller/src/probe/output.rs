@@ -106,10 +106,10 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let output = Output::start(writer).unwrap();
         (0..100_000).for_each(|n| output.put(round(n)));
-        // What the pipe holds and what waits; whoever reads again gets whole lines.
+        // What waits, and what the pipe took meanwhile; whoever reads again gets whole lines.
         drop(output);
         let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-        assert!(lines.len() > WAITING && lines.len() < 5000, "{}", lines.len());
+        assert!((WAITING..5000).contains(&lines.len()), "{}", lines.len());
         assert!(lines.iter().all(|line| serde_json::from_str::<Round>(line).is_ok()));
     }
 

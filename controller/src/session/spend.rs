@@ -235,9 +235,27 @@ fn may_cost(category: &str) -> bool {
 
 /// Bytes of what is sent.
 fn size(request: &ModelRequest) -> u64 {
-    let messages: usize = request.messages.iter().map(|message| message.to_string().len()).sum();
-    let tools = if request.tools == Value::Null { 0 } else { request.tools.to_string().len() };
+    let messages: usize = request.messages.iter().map(|message| written(message)).sum();
+    let tools = if request.tools.is_null() { 0 } else { written(&request.tools) };
     (request.system.len() + messages + tools) as u64
+}
+
+/// How long a value is as JSON, without making that text.
+fn written(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Neither a value nor the counter can fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 #[cfg(test)]
@@ -259,9 +277,9 @@ mod tests {
     fn request(max_tokens: u32) -> ModelRequest {
         ModelRequest {
             model: "m".into(),
-            system: String::new(),
+            system: Arc::default(),
             messages: Vec::new(),
-            tools: Value::Null,
+            tools: Arc::default(),
             max_tokens,
             thinking: None,
         }

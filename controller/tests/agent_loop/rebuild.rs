@@ -52,7 +52,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Checks a conversation as the API does: results answer exactly the calls of the message before,
 /// first in their message.
-fn check(messages: &[Value]) {
+fn check(messages: &[std::sync::Arc<Value>]) {
     for (index, message) in messages.iter().enumerate() {
         let blocks = message["content"].as_array().unwrap();
         assert!(!blocks.is_empty());

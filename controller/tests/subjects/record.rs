@@ -19,14 +19,32 @@ pub(crate) async fn record(name: &str, seconds: u64, file: &str) {
     let observer = format!("operator-record-{name}");
     let network = String::from_utf8(
         Command::new("docker")
-            .args(["network", "ls", "--filter", &format!("label=com.docker.compose.project={project}"), "--format", "{{.Name}}"])
+            .args([
+                "network",
+                "ls",
+                "--filter",
+                &format!("label=com.docker.compose.project={project}"),
+                "--format",
+                "{{.Name}}",
+            ])
             .output()
             .unwrap()
             .stdout,
     )
     .unwrap();
     let mut child = Command::new("docker")
-        .args(["run", "--rm", "--name", &observer, "--network", network.trim(), "--user", "1000:1000", "--cap-drop", "ALL"])
+        .args([
+            "run",
+            "--rm",
+            "--name",
+            &observer,
+            "--network",
+            network.trim(),
+            "--user",
+            "1000:1000",
+            "--cap-drop",
+            "ALL",
+        ])
         .args(["--read-only", "--tmpfs", "/tmp", "--pids-limit", "64", "--env", &format!("OPERATOR_PROBES={probes}")])
         .args(["--volume", &format!("{}:/usr/local/bin/operator:ro", env!("CARGO_BIN_EXE_operator"))])
         .args(["--entrypoint", "/usr/local/bin/operator", "operator-agent:dev", "observe"])
@@ -36,7 +54,9 @@ pub(crate) async fn record(name: &str, seconds: u64, file: &str) {
     let (lines, read) = mpsc::channel::<String>();
     let observed = lines.clone();
     let output = child.stdout.take().unwrap();
-    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| observed.send(line)));
+    std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| observed.send(line))
+    });
 
     let docker = Docker::connect_with_local_defaults().unwrap();
     let until = Instant::now() + Duration::from_secs(seconds);

@@ -130,8 +130,7 @@ async fn paused_off_the_network_and_gone_are_told_apart() {
     assert!(played.commands.contains("docker unpause etcd-etcd2-1"));
 
     let networks = "networks of etcd-etcd2-1: none\nthe project's network: etcd_etcd";
-    let played =
-        etcd(RUNS, &[&[networks, "etcd2 does not resolve"], &["CONNECTED etcd-etcd2-1 to etcd_etcd"]]).await;
+    let played = etcd(RUNS, &[&[networks, "etcd2 does not resolve"], &["CONNECTED etcd-etcd2-1 to etcd_etcd"]]).await;
     played.ends("the network is back", "resolved");
     assert!(played.commands.contains("docker network connect --alias etcd2 etcd_etcd etcd-etcd2-1"));
 
@@ -153,7 +152,9 @@ async fn a_full_quota_is_compacted_and_one_that_is_really_full_is_not() {
     let refused = writes("OK").replace("OK", "Error: etcdserver: mvcc: database space exceeded");
     let runs = containers(RUNS);
     let look: &[&str] = &[&runs, &full, &refused];
-    let filled: &[&str] = &["memberID:9 alarm:NOSPACE\n51 keys, 1005000 bytes in their present values\nlargest: exports/report has 1000000 bytes, and was written 16 times"];
+    let filled: &[&str] = &[
+        "memberID:9 alarm:NOSPACE\n51 keys, 1005000 bytes in their present values\nlargest: exports/report has 1000000 bytes, and was written 16 times",
+    ];
     let (well, works) = (members(""), writes("OK"));
     let proof: &[&str] = &["waited", &runs, &well, &works];
     let done: &[&str] = &["compact to 1204: compacted revision 1204\nDISARMED"];
@@ -163,7 +164,8 @@ async fn a_full_quota_is_compacted_and_one_that_is_really_full_is_not() {
     for part in ["compact \"$revision\"", "defrag", "alarm disarm"] {
         assert!(played.commands.contains(part), "{part}");
     }
-    let played = play("etcd", &[look, filled, &["now the largest database has 16000000 of 16777216 bytes\nSTILL FULL"]]).await;
+    let played =
+        play("etcd", &[look, filled, &["now the largest database has 16000000 of 16777216 bytes\nSTILL FULL"]]).await;
     played.ends("there is still no space", "unresolved");
 }
 
@@ -181,12 +183,15 @@ async fn nothing_wrong_with_etcd_is_said_and_a_refusal_is_told() {
     played.ends("refused", "unresolved");
     assert!(played.conclusion["summary"].as_str().unwrap().contains("the agent may only look"));
     // It heals while it is looked at.
-    play("etcd", &[ill, &[KILLED, "last words of x"], &["STARTED etcd-etcd2-1"], again]).await.ends("the member runs again", "resolved");
+    play("etcd", &[ill, &[KILLED, "last words of x"], &["STARTED etcd-etcd2-1"], again])
+        .await
+        .ends("the member runs again", "resolved");
 }
 
 // ── the rate limiter's counts ───────────────────────────────────────────────────────────────────
 
-const HEALTHZ: &str = "== node1\n{\"status\":\"ok\",\"node\":\"node1\",\"dependencies\":{\"redis\":{\"status\":\"ok\"}}} HTTP 200";
+const HEALTHZ: &str =
+    "== node1\n{\"status\":\"ok\",\"node\":\"node1\",\"dependencies\":{\"redis\":{\"status\":\"ok\"}}} HTTP 200";
 const ALLOWED: &str = r#"{"allowed":true,"remaining":99,"limit":100,"reset_ms":9000} HTTP 200"#;
 const DENIED: &str = r#"{"allowed":false,"remaining":0,"limit":100,"reset_ms":3600000} HTTP 429"#;
 const AHEAD: &str = "AHEAD of the clock: limiter:window:user-1 1767007800000:client-7 = 5000\nwindow limiter:window:user-1: 5060 units in 21 fields";
@@ -206,11 +211,18 @@ async fn units_that_are_dated_ahead_are_taken_out() {
     let removed: &[&str] = &["1767007800000:client-7: 5000 units, removed: 1\nREMOVED 1 fields of user-1"];
     let played = play("ratelimiter", &[look, &[AHEAD, NO_LIMITS], removed, &[&well, ALLOWED]]).await;
     played.ends("limits hold again", "resolved");
-    assert!(played.cause().contains("user-1 held 5000 units in the field 1767007800000:client-7"), "{}", played.cause());
+    assert!(
+        played.cause().contains("user-1 held 5000 units in the field 1767007800000:client-7"),
+        "{}",
+        played.cause()
+    );
     assert!(played.commands.contains("k='limiter:window:user-1'") && !played.commands.contains(" del "));
 
     // Somebody writes it again: the process that does is found and ended, then what it left is taken out.
-    let stray: &[&str] = &["1767.0 [0 lua] \"HSET\"", "PROCESS 1 redis-server *:6379\nPROCESS 41 sh -c : stray; while :; do key=limiter:window:user-1; redis-cli HSET"];
+    let stray: &[&str] = &[
+        "1767.0 [0 lua] \"HSET\"",
+        "PROCESS 1 redis-server *:6379\nPROCESS 41 sh -c : stray; while :; do key=limiter:window:user-1; redis-cli HSET",
+    ];
     let turns: &[&[&str]] = &[
         look,
         &[AHEAD, NO_LIMITS],
@@ -243,9 +255,9 @@ async fn drift_and_slow_answers_lead_to_a_stray_process_or_to_a_person() {
     let well = counts(0, 0, "0.002");
     for sick in [counts(0, 7, "0.002"), counts(0, 0, "0.31")] {
         let look: &[&str] = &[HEALTHZ, &sick, ALLOWED];
-        let stray: &[&str] = &["", "PROCESS 1 redis-server *:6379\nPROCESS 52 sh -c : stray; while :; do redis-cli EVAL; done"];
-        let played =
-            play("ratelimiter", &[look, stray, &["KILLED 52"], &["waited", &well, ALLOWED]]).await;
+        let stray: &[&str] =
+            &["", "PROCESS 1 redis-server *:6379\nPROCESS 52 sh -c : stray; while :; do redis-cli EVAL; done"];
+        let played = play("ratelimiter", &[look, stray, &["KILLED 52"], &["waited", &well, ALLOWED]]).await;
         played.ends("the stray process is gone", "resolved");
         let nobody: &[&str] = &["", "PROCESS 1 redis-server *:6379"];
         let played = play("ratelimiter", &[look, nobody]).await;
@@ -276,7 +288,8 @@ async fn a_store_whose_container_has_ended_is_started() {
              tikv2:20160 is Up, last heartbeat x, regions 3\nstore tikv3:20160 is Up, last heartbeat x, regions 3\n"
         )
     };
-    let listed = |first: &str| format!("containers:\ntikv-tikv1-1 state={first}\ntikv-pd1-1 state=running Up 3 minutes\n");
+    let listed =
+        |first: &str| format!("containers:\ntikv-tikv1-1 state={first}\ntikv-pd1-1 state=running Up 3 minutes\n");
     let (away, up) = (stores("Disconnected"), stores("Up"));
     let (exited, runs) = (listed("exited Exited (137) 30 seconds ago"), listed("running Up 10 seconds"));
     let state = "state of tikv-tikv1-1: exited, exit code 137, out of memory false\nvolumes: tikv_tikv1-data";

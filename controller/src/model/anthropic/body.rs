@@ -30,7 +30,7 @@ struct Body<'a> {
 pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
     let mut system = Vec::new();
     if !request.system.trim().is_empty() {
-        let mut block = json!({"type": "text", "text": request.system});
+        let mut block = json!({"type": "text", "text": *request.system});
         mark(&mut block);
         system.push(block);
     }
@@ -38,7 +38,7 @@ pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, serde_json::Erro
     if let Some(last) = tools.last_mut() {
         mark(last.to_mut());
     }
-    let mut messages: Vec<Cow<'_, Value>> = request.messages.iter().map(Cow::Borrowed).collect();
+    let mut messages: Vec<Cow<'_, Value>> = request.messages.iter().map(|message| Cow::Borrowed(&**message)).collect();
     let users = messages.iter_mut().rev().filter(|message| message.get("role").and_then(Value::as_str) == Some("user"));
     for message in users.take(2) {
         mark_message(message.to_mut());
@@ -85,15 +85,15 @@ mod tests {
             json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "", "signature": "s"}]});
         let request = ModelRequest {
             model: "m".to_owned(),
-            system: "be careful".to_owned(),
+            system: "be careful".into(),
             messages: vec![
-                user("1"),
-                assistant.clone(),
-                user("2"),
-                assistant.clone(),
-                json!({"role": "user", "content": "3"}),
+                user("1").into(),
+                assistant.clone().into(),
+                user("2").into(),
+                assistant.clone().into(),
+                json!({"role": "user", "content": "3"}).into(),
             ],
-            tools: json!([{"name": "a"}, {"name": "b"}]),
+            tools: json!([{"name": "a"}, {"name": "b"}]).into(),
             max_tokens: 5,
             thinking: None,
         };
@@ -106,6 +106,6 @@ mod tests {
         assert_eq!(body["messages"][1], assistant);
         assert_eq!(body["stream"], true);
         assert!(body.get("thinking").is_none());
-        assert_eq!(request.messages[0], user("1"));
+        assert_eq!(*request.messages[0], user("1"));
     }
 }

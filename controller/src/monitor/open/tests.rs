@@ -43,11 +43,7 @@ fn persons(name: &str, ended: Option<(IncidentPhase, i64)>) -> Known {
     Known { fingerprint: None, ..monitors(name, &[], ended) }
 }
 
-const POLICY: Opening = Opening {
-    wanted: true,
-    cooldown: Duration::from_mins(2),
-    recurrence: Duration::from_hours(1),
-};
+const POLICY: Opening = Opening { wanted: true, cooldown: Duration::from_mins(2), recurrence: Duration::from_hours(1) };
 
 fn facts<'a>(known: &'a [Known], told: &'a Told, now: i64) -> Facts<'a> {
     Facts { known, told, opening: POLICY, now: at(now) }
@@ -110,7 +106,11 @@ fn one_that_found_no_room_at_all_is_told_by_memory() {
 fn a_violation_without_a_break_has_one_incident_however_it_ended() {
     for phase in [IncidentPhase::Escalated, IncidentPhase::Failed, IncidentPhase::Cancelled, IncidentPhase::Concluded] {
         let ended = monitors("one", &[violation("down", "a", 0)], Some((phase, 100)));
-        assert_eq!(decided(&[violation("down", "a", 0)], std::slice::from_ref(&ended), 100_000), "nothing", "{phase:?}");
+        assert_eq!(
+            decided(&[violation("down", "a", 0)], std::slice::from_ref(&ended), 100_000),
+            "nothing",
+            "{phase:?}"
+        );
         // It held for a while, and the cooldown is over.
         assert_eq!(decided(&[violation("down", "a", 250)], std::slice::from_ref(&ended), 260), "open down[a]");
         // What was not in it has not had one.

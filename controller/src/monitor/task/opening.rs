@@ -115,9 +115,7 @@ impl Task {
     fn vanished(&self, known: &[Known]) -> Vec<Violated> {
         let open = known::open(known);
         let named = |named: &Violated| {
-            open.is_some_and(|open| {
-                open.names(&named.invariant, &named.key) || self.memory.told.contains_key(named)
-            })
+            open.is_some_and(|open| open.names(&named.invariant, &named.key) || self.memory.told.contains_key(named))
         };
         let gone = |view: &View| -> Vec<Violated> {
             let gone = view.keys.iter().filter(|key| key.gone);
@@ -127,10 +125,7 @@ impl Task {
     }
 
     async fn act(&mut self, violations: &[Violation]) {
-        let job = Job {
-            readings: violations.iter().take(READINGS).map(Violation::named).collect(),
-            ..Job::default()
-        };
+        let job = Job { readings: violations.iter().take(READINGS).map(Violation::named).collect(), ..Job::default() };
         let mut readings = match self.mind.work(job).await {
             Outcome::Thought(thought) => thought.readings,
             Outcome::Late | Outcome::Away => Readings::new(),
@@ -160,7 +155,13 @@ impl Task {
                 wait = AFTER_OPENING;
                 self.memory.deleted = None;
                 self.memory.told = told(&violations);
-                tracing::info!(subject = self.order.name, incident, now, violated = violations.len(), "an Incident stands");
+                tracing::info!(
+                    subject = self.order.name,
+                    incident,
+                    now,
+                    violated = violations.len(),
+                    "an Incident stands"
+                );
                 if now {
                     crate::metrics::Metrics::count(&self.shared.metrics.opened, "opened");
                     let note = format!("Incident {incident} for what is violated");
@@ -170,7 +171,12 @@ impl Task {
             Acted::Joined { incident, violations } => {
                 wait = AFTER_JOINING;
                 crate::metrics::Metrics::count(&self.shared.metrics.opened, "joined");
-                tracing::info!(subject = self.order.name, incident, joined = violations.len(), "violations join an Incident");
+                tracing::info!(
+                    subject = self.order.name,
+                    incident,
+                    joined = violations.len(),
+                    "violations join an Incident"
+                );
                 self.memory.told.extend(told(&violations));
             }
             Acted::Theirs { incident } => self.tell_theirs(&incident),

@@ -39,7 +39,10 @@ impl Task {
             self.clean(&mut new.views);
         } else if self.late {
             new.views = self.unknown("judging it took too long");
-        } else if new.observed == self.snapshot.observed && new.observer == self.snapshot.observer && new.held == self.snapshot.held {
+        } else if new.observed == self.snapshot.observed
+            && new.observer == self.snapshot.observer
+            && new.held == self.snapshot.held
+        {
             return;
         }
         let settled = self.is_settled(&new);
@@ -96,7 +99,8 @@ impl Task {
             return keeping;
         }
         if self.late {
-            let message = "judging the invariants took longer than 5 s: make the expressions simpler, or what they go over";
+            let message =
+                "judging the invariants took longer than 5 s: make the expressions simpler, or what they go over";
             return Observed::not("TooSlow", message);
         }
         if self.mind.mistakes.is_empty() {

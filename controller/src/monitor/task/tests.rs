@@ -390,8 +390,7 @@ async fn what_is_missing_is_named_and_waited_for() {
     world
         .until("said", |world| {
             let observed = world.condition("Observed");
-            observed.starts_with("False ImageMissing") && observed.contains("\"agent:1\"")
-                || world.engine.starts() > 0
+            observed.starts_with("False ImageMissing") && observed.contains("\"agent:1\"") || world.engine.starts() > 0
         })
         .await;
     world.engine.refuse(None);
@@ -453,11 +452,12 @@ async fn an_edited_subject_is_watched_as_it_is_now() {
         {"name": "db", "interval": "1s", "tcp": {"address": "db:1"}},
     ]}));
     world.until("another observer", |world| world.engine.observers() != first).await;
-    world.reading(true, false, "violated", |world| {
-        world.engine.round(UID, "db", &[("", Reading { ok: true, ..Reading::default() })]);
-        world.engine.observers().len() == 1 && world.state() == Some(InvariantState::Violated)
-    })
-    .await;
+    world
+        .reading(true, false, "violated", |world| {
+            world.engine.round(UID, "db", &[("", Reading { ok: true, ..Reading::default() })]);
+            world.engine.observers().len() == 1 && world.state() == Some(InvariantState::Violated)
+        })
+        .await;
     assert_eq!(world.status().invariants[0].since, since);
     assert_eq!((world.incidents().len(), world.count("InvariantViolated")), (1, 1));
 
@@ -494,7 +494,10 @@ async fn a_proof_takes_fresh_readings_for_as_long_as_it_is_said() {
         verdict = async { verifier.verify(&request(1, &[("down", "a")])).await } => verdict,
         () = read(true, true) => unreachable!(),
     };
-    assert!(matches!(verdict, Verdict::Holds { window, seen } if window >= Duration::from_secs(1) && seen > 0), "{verdict:?}");
+    assert!(
+        matches!(verdict, Verdict::Holds { window, seen } if window >= Duration::from_secs(1) && seen > 0),
+        "{verdict:?}"
+    );
 
     // What was read before does not count: nothing comes, nothing is proven.
     let silent = tokio::time::timeout(Duration::from_secs(3), verifier.verify(&request(1, &[]))).await;

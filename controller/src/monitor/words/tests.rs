@@ -54,7 +54,10 @@ fn one_violation_is_told_with_what_was_read_around_it() {
     let one = violation("node1", 0);
     let incident = incident(&order(), "operator", std::slice::from_ref(&one), &readings(&one), &Recurrence::default());
     is_valid(&incident);
-    assert_eq!(incident.name_any(), format!("shop-node-down-{}-t9le3c", &fingerprint("u-1", "node_down", "node1")[..8]));
+    assert_eq!(
+        incident.name_any(),
+        format!("shop-node-down-{}-t9le3c", &fingerprint("u-1", "node_down", "node1")[..8])
+    );
     assert_eq!(incident.spec.title, "node_down[node1]: node1 does not answer");
     assert_eq!(incident.spec.severity, Severity::Critical);
     let text = &incident.spec.description;
@@ -93,7 +96,10 @@ fn a_recurrence_names_the_one_before() {
     let origin = incident.spec.origin.unwrap();
     assert_eq!((origin.recurrence_of.as_deref(), origin.recurrences), (Some("shop-node-down-1"), 2));
     let text = incident.spec.description;
-    assert!(text.contains("2 time(s)") && text.contains("Incident shop-node-down-1. That repair did not last"), "{text}");
+    assert!(
+        text.contains("2 time(s)") && text.contains("Incident shop-node-down-1. That repair did not last"),
+        "{text}"
+    );
 }
 
 #[test]

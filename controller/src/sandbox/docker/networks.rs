@@ -163,8 +163,12 @@ impl DockerProvider {
     async fn tend(&self, project: &str) {
         match self.release_networks_if_project_gone(project).await {
             Ok(0) => {}
-            Ok(changed) => tracing::info!(project, changed, "our containers follow their project on or off its networks"),
-            Err(error) => tracing::warn!(project, %error, "a container of ours could not follow its project's networks"),
+            Ok(changed) => {
+                tracing::info!(project, changed, "our containers follow their project on or off its networks")
+            }
+            Err(error) => {
+                tracing::warn!(project, %error, "a container of ours could not follow its project's networks")
+            }
         }
     }
 }

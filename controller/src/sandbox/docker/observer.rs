@@ -84,16 +84,21 @@ impl DockerProvider {
 
     /// This installation's observers; of one Subject if `uid` is said.
     async fn observers(&self, uid: Option<&str>) -> Result<Vec<ContainerSummary>, SandboxError> {
-        let mut labels = vec![
-            (names::INSTALLATION, self.installation.as_str()),
-            (names::ROLE, names::Role::Observer.as_str()),
-        ];
+        let mut labels =
+            vec![(names::INSTALLATION, self.installation.as_str()), (names::ROLE, names::Role::Observer.as_str())];
         labels.extend(uid.map(|uid| (names::SUBJECT_UID, uid)));
         self.containers(&labels, true).await
     }
 
     /// Makes an observer, or goes on with one that stands under its name.
-    async fn stand(&self, spec: &ObserverSpec, name: &str, image: &str, networks: &[NetworkRef], found: Option<&ContainerSummary>) -> Result<(), SandboxError> {
+    async fn stand(
+        &self,
+        spec: &ObserverSpec,
+        name: &str,
+        image: &str,
+        networks: &[NetworkRef],
+        found: Option<&ContainerSummary>,
+    ) -> Result<(), SandboxError> {
         if let Some(found) = found {
             let id = found.id.clone().unwrap_or_else(|| name.to_owned());
             let runs = found.state == Some(ContainerSummaryStateEnum::RUNNING);
