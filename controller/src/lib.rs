@@ -19,6 +19,7 @@
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
+pub mod alert;
 pub mod audit;
 pub mod cel;
 pub mod cli;

@@ -308,6 +308,7 @@ impl Outside for FakeCluster {
         incident.spec.severity = joined.severity;
         if let Some(origin) = &mut incident.spec.origin {
             origin.violated.clone_from(&joined.violated);
+            origin.alerts.clone_from(&joined.alerts);
         }
         Ok(true)
     }
