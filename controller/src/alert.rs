@@ -41,6 +41,8 @@ pub struct Alert {
     pub annotations: BTreeMap<String, String>,
     /// Since when it fires.
     pub starts_at: Timestamp,
+    /// Whether the sender said so; else it is when this was heard.
+    pub since_is_said: bool,
     /// Since when it does not any more; none while it fires.
     pub ends_at: Option<Timestamp>,
     /// Where it came from; may be empty.

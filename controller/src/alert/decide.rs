@@ -17,15 +17,15 @@ use crate::monitor::known::{Known, open_of_itself};
 use crate::monitor::open::{Asked, Held, Recurrence, held_back};
 use crate::monitor::order::Opening;
 
-/// What to do about alerts.
+/// What to do about alerts that fire.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// Nothing: these stand in an Incident, or fire no more and stand in none.
-    Nothing {
-        /// The Incident, if there is one.
-        incident: Option<String>,
+    /// Nothing: they stand in this open Incident.
+    Known {
+        /// Its name.
+        incident: String,
     },
-    /// These had their Incident, and a person is needed.
+    /// Nothing: they had their Incident, and a person is needed.
     Had {
         /// Its name.
         incident: String,
@@ -36,10 +36,8 @@ pub enum Decision {
     Join {
         /// Its name.
         incident: String,
-        /// What fires and is new to it.
-        firing: Vec<Alert>,
-        /// What it knows and fires no more.
-        resolved: Vec<Alert>,
+        /// What is new to it.
+        alerts: Vec<Alert>,
     },
     /// The cooldown is not over.
     Wait {
@@ -49,7 +47,7 @@ pub enum Decision {
     /// One is opened, for the first of these; the others are in it.
     Open {
         /// Worst first. Not empty.
-        firing: Vec<Alert>,
+        alerts: Vec<Alert>,
     },
 }
 
@@ -58,38 +56,54 @@ pub fn sort(alerts: &mut [Alert]) {
     alerts.sort_by(|a, b| (a.severity, a.starts_at, &a.fingerprint).cmp(&(b.severity, b.starts_at, &b.fingerprint)));
 }
 
-/// Decides. `alerts` is what was sent, firing and resolved.
+/// What becomes of alerts that fire.
 #[must_use]
-pub fn decide(alerts: Vec<Alert>, known: &[Known], opening: Opening, now: Timestamp) -> Decision {
-    let (mut firing, mut resolved): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| alert.ends_at.is_none());
-    sort(&mut firing);
-    sort(&mut resolved);
+pub fn firing(mut alerts: Vec<Alert>, known: &[Known], opening: Opening, now: Timestamp) -> Decision {
+    alerts.iter_mut().for_each(|alert| settle(alert, known));
+    sort(&mut alerts);
     if let Some(open) = open_of_itself(known) {
-        firing.retain(|alert| !knows(open, alert));
-        resolved.retain(|alert| fired(open, alert));
+        alerts.retain(|alert| !knows(open, alert));
         let incident = open.name.clone();
-        if firing.is_empty() && resolved.is_empty() {
-            return Decision::Nothing { incident: Some(incident) };
-        }
-        return Decision::Join { incident, firing, resolved };
-    }
-    if firing.is_empty() {
-        return Decision::Nothing { incident: last_of(&resolved, known) };
+        return if alerts.is_empty() { Decision::Known { incident } } else { Decision::Join { incident, alerts } };
     }
     if !opening.wanted {
         return Decision::Off;
     }
-    let held: Vec<Held> = firing.iter().map(|alert| holds_back(alert, known, opening.cooldown, now)).collect();
+    let held: Vec<Held> = alerts.iter().map(|alert| holds_back(alert, known, opening.cooldown, now)).collect();
     if held.contains(&Held::Free) {
         // What is free leads; what had its Incident is in it all the same, for it fires.
-        let mut both: Vec<_> = firing.into_iter().zip(held).collect();
+        let mut both: Vec<_> = alerts.into_iter().zip(held).collect();
         both.sort_by_key(|(_, held)| *held != Held::Free);
-        return Decision::Open { firing: both.into_iter().map(|(alert, _)| alert).collect() };
+        return Decision::Open { alerts: both.into_iter().map(|(alert, _)| alert).collect() };
     }
     let until = held.iter().filter_map(|held| if let Held::Until(until) = held { Some(*until) } else { None }).min();
     match until {
         Some(until) => Decision::Wait { until },
-        None => Decision::Had { incident: last_of(&firing, known).unwrap_or_default() },
+        None => Decision::Had { incident: last_of(&alerts, known).unwrap_or_default() },
+    }
+}
+
+/// The Incidents that are to know that alerts fire no more, each with those. One that has ended is told, too: whoever
+/// looks at it is to see it.
+#[must_use]
+pub fn resolved(mut alerts: Vec<Alert>, known: &[Known]) -> Vec<(String, Vec<Alert>)> {
+    alerts.iter_mut().for_each(|alert| settle(alert, known));
+    sort(&mut alerts);
+    let of = |one: &Known| {
+        let ended: Vec<_> = alerts.iter().filter(|alert| fired(one, alert)).cloned().collect();
+        (one.name.clone(), ended)
+    };
+    known.iter().map(of).filter(|(_, ended)| !ended.is_empty()).collect()
+}
+
+/// Who does not say since when an alert fires is taken to speak of the one that is known to fire.
+fn settle(alert: &mut Alert, known: &[Known]) {
+    if alert.since_is_said {
+        return;
+    }
+    let fires = known.iter().filter_map(|one| one.alert(&alert.fingerprint)).filter(|one| one.ends_at.is_none());
+    if let Some(since) = fires.map(|one| one.starts_at.0).max() {
+        alert.starts_at = since;
     }
 }
 

@@ -103,7 +103,18 @@ fn alert(item: &Value, at: &str) -> Result<Alert, String> {
     let name = labels.get("alertname").cloned().unwrap_or_default();
     let severity = severity(labels.get("severity").map_or("", String::as_str)).unwrap_or_default();
     let summary = ["summary", "message", "description"].iter().find_map(|key| annotations.get(*key)).cloned();
-    Ok(Alert { fingerprint, name, severity, summary: summary.unwrap_or_default(), labels, annotations, starts_at, ends_at, url })
+    Ok(Alert {
+        fingerprint,
+        name,
+        severity,
+        summary: summary.unwrap_or_default(),
+        labels,
+        annotations,
+        starts_at,
+        since_is_said: true,
+        ends_at,
+        url,
+    })
 }
 
 /// Whether a text can stand for an alert.
