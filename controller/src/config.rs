@@ -2,6 +2,7 @@
 
 mod budgets;
 pub mod redaction;
+pub mod webhooks;
 pub mod window;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Config {
     pub redaction: redaction::RedactionConfig,
     /// When a conversation is made shorter.
     pub context: window::ContextConfig,
+    /// Alerts of others than Alertmanager.
+    pub webhooks: webhooks::WebhooksConfig,
     /// Which namespace may name which compose projects and images. None: everybody everything.
     pub tenants: Tenants,
 }

@@ -80,6 +80,10 @@ pub struct Metrics {
     pub judged: Histogram,
     /// Incidents that the monitor opened, violations that joined one, and how often it could not.
     pub opened: Family<Category, Counter>,
+    /// Requests of webhooks, by what was answered.
+    pub webhooks: Family<Category, Counter>,
+    /// Alerts that came, by what became of them.
+    pub alerts: Family<Category, Counter>,
 }
 
 impl Default for Metrics {
@@ -110,6 +114,8 @@ impl Default for Metrics {
             observer_restarts: Counter::default(),
             judged: Histogram::new(exponential_buckets(0.0001, 4.0, 10)),
             opened: Family::default(),
+            webhooks: Family::default(),
+            alerts: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -159,6 +165,7 @@ impl Default for Metrics {
         );
         registry.register("redacted", "Secrets that were masked in sessions that ended", metrics.redacted.clone());
         metrics.register_watching();
+        metrics.register_alerts();
         metrics
     }
 }
@@ -196,6 +203,13 @@ impl Metrics {
             "Incidents that the monitor opened, violations that joined one, and how often it could not",
             self.opened.clone(),
         );
+    }
+
+    /// Of alerts.
+    fn register_alerts(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("webhook_requests", "Requests of webhooks, by what was answered", self.webhooks.clone());
+        registry.register("alerts", "Alerts that came, by what became of them", self.alerts.clone());
     }
 
     /// How a Subject stands.

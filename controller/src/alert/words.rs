@@ -183,8 +183,8 @@ fn add_firing(alerts: &mut Vec<KnownAlert>, evidence: &mut Vec<Evidence>, firing
             starts_at: at(alert.starts_at),
             ends_at: None,
         };
-        match alerts.iter_mut().find(|one| one.fingerprint == alert.fingerprint) {
-            Some(one) => *one = known,
+        match alerts.iter().position(|one| one.fingerprint == alert.fingerprint) {
+            Some(at) => alerts[at] = known,
             None if alerts.len() < MOST_ALERTS => alerts.push(known),
             None => unseen += 1,
         }
