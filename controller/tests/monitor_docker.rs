@@ -4,6 +4,7 @@
 // Helpers of tests: outside a #[test] the lints do not know that.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[allow(dead_code)] // this file needs a part of it
 #[path = "sandbox_support/engine.rs"]
 mod engine;
 

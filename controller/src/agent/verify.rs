@@ -120,6 +120,6 @@ impl Verifier for NoInvariants {
     }
 
     async fn healed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

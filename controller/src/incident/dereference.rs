@@ -86,7 +86,10 @@ async fn one(namespace: &str, name: &str, context: &Context) -> Option<Arc<Incid
             tracing::info!(incident = name, error = crate::error::chain(&error), "an earlier Incident cannot be read");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            tracing::info!(incident = name, "an earlier Incident cannot be read within {LIMIT:?}");
+            None
+        }
     }
 }
 

@@ -306,8 +306,8 @@ mod tests {
         let (status, body) = get(&serve(&Registry::default()).await, "/subjects/ns/shop/observations").await;
         assert!(status == "503" && body["error"].as_str().unwrap().contains("ask the one that leads"), "{body}");
         let mut answer = String::new();
-        let foreign = ask(&address, "/subjects/ns/shop/observations", "evil.example").await.read_to_string(&mut answer);
-        foreign.await.unwrap();
+        let mut foreign = ask(&address, "/subjects/ns/shop/observations", "evil.example").await;
+        foreign.read_to_string(&mut answer).await.unwrap();
         assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 

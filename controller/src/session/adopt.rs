@@ -25,7 +25,7 @@ pub async fn adopt(context: Arc<Context>, incident: Arc<Incident>, attempt: i64,
                 let note = format!("session {} goes on behind entry {}", record.new.id, record.state.last_seq);
                 context.events.normal(&*incident, "SessionResumed", "Resume", &note).await;
             }
-            go_on(&context, &record, fallback, &seat).await
+            Box::pin(go_on(&context, &record, fallback, &seat)).await
         }
         Err(end) => end,
     };
@@ -49,7 +49,7 @@ pub fn end(context: &Arc<Context>, record: &SessionRecord) {
         let running = Running::begin(&context);
         // Its row may have changed since it was seen.
         let end = match find(&*context.audit, &task_key.uid, task_key.attempt, &seat).await {
-            Ok(record) => go_on(&context, &record, None, &seat).await,
+            Ok(record) => Box::pin(go_on(&context, &record, None, &seat)).await,
             Err(end) => end,
         };
         drop(running);

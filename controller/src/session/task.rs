@@ -159,7 +159,7 @@ pub async fn run(context: Arc<Context>, work: Work, mut plan: SandboxPlan, seat:
     let end = match began {
         Err(end) => end,
         // The row stands since an earlier controller that did not come to write the status.
-        Ok(record) if record.new.id != work.new.id => go_on(&context, &record, Some(work), &seat).await,
+        Ok(record) if record.new.id != work.new.id => Box::pin(go_on(&context, &record, Some(work), &seat)).await,
         Ok(record) => {
             plan.request.clone_from(&work.request);
             start(&context, work, plan, &record, &seat).await

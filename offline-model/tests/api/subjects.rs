@@ -1,4 +1,4 @@
-//! The scripts of the subjects' other faults, played against what the commands would print: etcd, TiKV, and the rate
+//! The scripts of the subjects' other faults, played against what the commands would print: etcd, `TiKV`, and the rate
 //! limiter's counts. A script begins with looking, so the same beginning leads to other ends.
 
 use std::path::Path;

@@ -87,7 +87,7 @@ impl Verifier for FakeVerifier {
     async fn healed(&self) {
         let mut healed = self.healed.subscribe();
         if healed.wait_for(|healed| *healed).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

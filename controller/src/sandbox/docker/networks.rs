@@ -164,10 +164,10 @@ impl DockerProvider {
         match self.release_networks_if_project_gone(project).await {
             Ok(0) => {}
             Ok(changed) => {
-                tracing::info!(project, changed, "our containers follow their project on or off its networks")
+                tracing::info!(project, changed, "our containers follow their project on or off its networks");
             }
             Err(error) => {
-                tracing::warn!(project, %error, "a container of ours could not follow its project's networks")
+                tracing::warn!(project, %error, "a container of ours could not follow its project's networks");
             }
         }
     }
