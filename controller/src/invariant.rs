@@ -1,81 +1,36 @@
 //! Invariants: what has to hold of a Subject, judged over what its probes read.
-#![allow(missing_docs, unused, clippy::all, clippy::pedantic)]
+//!
+//! * [`compiled`]: a Subject's expressions, compiled once; `names` and `mistakes` say what is wrong with them and where;
+//!   `template` is text with CEL in it, `each` what an invariant goes over;
+//! * [`judge`]: takes rounds in and keeps how each invariant stands; `readings` is what was read last, `series` what is
+//!   watched over time, `standing` how one key stands; `proof` is whether all holds since a moment;
+//! * `shown`: what a screen shows; `views`: what others are told.
+//!
+//! Pure but for the time, which the caller says. Everything is bounded, but for the time that an expression takes: judges
+//! work where they hold nobody up ([`crate::monitor::bench`]).
 
-use std::sync::Arc;
-use std::time::Duration;
+pub mod compiled;
+mod each;
+pub mod judge;
+mod mistakes;
+mod names;
+mod proof;
+mod readings;
+mod series;
+mod shown;
+mod standing;
+mod template;
+#[cfg(test)]
+mod tests;
+mod views;
 
-use crds::Severity;
-use crds::incident::Violated;
-use crds::invariant::InvariantState;
-use jiff::Timestamp;
-use serde::Serialize;
+pub use compiled::Compiled;
+pub use judge::Judge;
+pub use mistakes::Mistake;
+pub use shown::{Row, Shown, ShownGroup, ShownWorkload};
+pub use views::{KeyView, Proof, Turned, View};
 
-use crate::probe::Round;
-
-pub struct Compiled;
-#[derive(Clone, Debug)]
-pub struct Mistake {
-    pub path: String,
-    pub message: String,
-}
-impl Compiled {
-    pub fn new(spec: &crds::SubjectSpec) -> (Compiled, Vec<Mistake>) {
-        (Compiled, vec![])
-    }
-}
-pub struct Judge;
-impl Judge {
-    pub fn new(compiled: Arc<Compiled>) -> Self {
-        Judge
-    }
-    pub fn take(&mut self, round: &Round) {}
-    pub fn look(&mut self, now: Timestamp) -> Vec<Turned> {
-        vec![]
-    }
-    pub fn views(&self) -> Vec<View> {
-        vec![]
-    }
-    pub fn all_hold(&self, since: Timestamp, keys: &[Violated]) -> Proof {
-        Proof::Holds
-    }
-    pub fn shown(&self) -> Shown {
-        Shown::default()
-    }
-    pub fn readings_of(&self, invariant: &str, key: &str) -> Vec<String> {
-        vec![]
-    }
-    pub fn longest_window(&self) -> Duration {
-        Duration::ZERO
-    }
-    pub fn forget(&mut self, invariant: &str, key: &str) {}
-}
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Shown {}
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct View {
-    pub name: String,
-    pub severity: Severity,
-    pub state: InvariantState,
-    pub since: Option<Timestamp>,
-    pub message: String,
-    pub keys: Vec<KeyView>,
-}
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct KeyView {
-    pub key: String,
-    pub state: InvariantState,
-    pub since: Option<Timestamp>,
-    pub message: String,
-    pub gone: bool,
-}
-#[derive(Clone, Debug)]
-pub struct Turned {
-    pub invariant: String,
-    pub key: String,
-}
-#[derive(Clone, Debug)]
-pub enum Proof {
-    Holds,
-    Violated(Vec<(String, KeyView)>),
-    Unknown(Vec<(String, KeyView)>),
-}
+/// Characters of a message.
+pub const LONGEST_MESSAGE: usize = 300;
+/// Keys of an invariant. What is beyond is a fault of its expression.
+pub const MOST_KEYS: usize = 1000;

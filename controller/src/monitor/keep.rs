@@ -132,15 +132,18 @@ impl Keeper {
         };
         let begun = Timestamp::now();
         let mut lines = Lines::default();
+        // Not counted anew by what else happens here: an observer may be quiet for long.
+        let mut quiet = tokio::time::Instant::now() + QUIET;
         loop {
             let said = tokio::select! {
-                said = next(&mut words, course.live) => said,
+                said = next(&mut words, quiet, course.live) => said,
                 changed = self.survey.changed() => {
                     if changed.is_err() { return End::Deaf }
                     if self.is_project_gone() { return End::Gone }
                     continue;
                 }
             };
+            quiet = tokio::time::Instant::now() + QUIET;
             match said {
                 Next::Quiet => {
                     if self.alive(course).await.is_err() {
@@ -290,11 +293,11 @@ enum Next {
     End,
 }
 
-async fn next(words: &mut Words, live: bool) -> Next {
+async fn next(words: &mut Words, quiet: tokio::time::Instant, live: bool) -> Next {
     let said = if live {
         words.next().await
     } else {
-        match tokio::time::timeout(QUIET, words.next()).await {
+        match tokio::time::timeout_at(quiet, words.next()).await {
             Ok(said) => said,
             Err(_) => return Next::Quiet,
         }
