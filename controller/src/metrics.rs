@@ -84,6 +84,10 @@ pub struct Metrics {
     pub webhooks: Family<Category, Counter>,
     /// Alerts that came, by what became of them.
     pub alerts: Family<Category, Counter>,
+    /// What receivers of notices were told, or could not be.
+    pub notices: Family<Category, Counter>,
+    /// Notices that wait to arrive.
+    pub notices_waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -116,6 +120,8 @@ impl Default for Metrics {
             opened: Family::default(),
             webhooks: Family::default(),
             alerts: Family::default(),
+            notices: Family::default(),
+            notices_waiting: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -210,6 +216,8 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("webhook_requests", "Requests of webhooks, by what was answered", self.webhooks.clone());
         registry.register("alerts", "Alerts that came, by what became of them", self.alerts.clone());
+        registry.register("notices", "What receivers of notices were told, or could not be", self.notices.clone());
+        registry.register("notices_waiting", "Notices that wait to arrive", self.notices_waiting.clone());
     }
 
     /// How a Subject stands.

@@ -37,6 +37,8 @@ use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::monitor;
+use crate::notice;
+use crate::notice::desk::Leaving;
 use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
@@ -68,6 +70,9 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     let webhooks = Webhooks::new(token, config.webhooks.generic.clone(), metrics.clone());
     let router = webhooks.router();
     tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), router, stop.clone()));
+
+    let (notices, name) = (config.notices.clone(), args.installation.clone());
+    tasks.spawn(notice::waiting::run(notices, name, readiness.clone(), metrics.clone(), stop.clone()));
 
     let connected = tokio::select! {
         connected = connect(&args, config, &readiness, metrics, &stop) => Some(connected?),
@@ -249,6 +254,7 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         dispatch: Dispatch::default(),
         places: Places::default(),
         halt,
+        leaving: Leaving::default(),
         audit: Arc::new(store.led_by(&leadership)),
         sandboxes: Arc::new(docker.clone()),
         model: Arc::new(model),
@@ -340,6 +346,7 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
     running.spawn(dispatch::run(context.clone(), stop.clone()));
     running.spawn(retire::run(context.clone(), stop.clone()));
     running.spawn(monitor::survey::run(context.clone(), stop.clone()));
+    running.spawn(notice::desk::run(context.clone(), stop.clone()));
     running.spawn(halt::watch::tell(context.clone(), stop.clone()));
     // Our containers leave the networks of a project that goes, so that it can go.
     let gone = stop.clone();
