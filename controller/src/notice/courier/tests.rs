@@ -109,7 +109,7 @@ async fn a_webhook_gets_each_with_the_secret_and_what_fails_alone_is_sent_again(
     let mut told = steps(&mut courier, &escalated(&["a", "b"])).await;
     told.sort_by_key(|(step, _)| *step == Step::Failed);
     assert_eq!(told[0], (Step::Told, None));
-    assert_eq!(told[1], (Step::Failed, Some("it answered 500 Internal Server Error: an answer".into())));
+    assert_eq!(told[1], (Step::Failed, Some(r"it answered 500 Internal Server Error: an answer\x1b[2J".into())), "no escape");
     let heard = ear.heard();
     assert_eq!((heard.len(), heard[0].1.as_deref(), heard[0].0.as_str()), (2, Some("Bearer s3cret"), "/in"));
     tokio::time::sleep(Duration::from_millis(2100)).await;
