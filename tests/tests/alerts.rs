@@ -33,7 +33,7 @@ fn script() -> String {
     json!({"description": "Waits, and concludes by what it is told of the alert.", "rules": [
         {"name": "wait", "when": {"turn": 0}, "answer": {"text": "I look.", "tools": [{"name": "shell",
             "input": {"command": wait, "reasoning": "The script says so.", "timeout_seconds": 300}}]}},
-        {"name": "resolved", "when": {"user": "(?i)the alert is resolved: Slow"}, "answer": conclude("resolved", "It is over.")},
+        {"name": "resolved", "when": {"user": "no alert of this Incident fires any more"}, "answer": conclude("resolved", "It is over.")},
         {"name": "unresolved", "answer": conclude("unresolved", "It is not over.")},
     ]})
     .to_string()
@@ -73,8 +73,17 @@ impl Alertmanager {
         let label = format!("operator.dev/stage={}", stage.name);
         let listen = format!("--web.listen-address={place}");
         docker(&[
-            "create", "--name", &name, "--label", &label, "--network", "host", IMAGE,
-            "--config.file=/tmp/alertmanager.yml", "--storage.path=/tmp/alertmanager", "--cluster.listen-address=",
+            "create",
+            "--name",
+            &name,
+            "--label",
+            &label,
+            "--network",
+            "host",
+            IMAGE,
+            "--config.file=/tmp/alertmanager.yml",
+            "--storage.path=/tmp/alertmanager",
+            "--cluster.listen-address=",
             &listen,
         ])
         .await;
@@ -140,7 +149,11 @@ async fn until_there_are(stage: &Stage, count: usize) -> Vec<Incident> {
         if all.len() == count {
             return all;
         }
-        assert!(begun.elapsed() < LONG && all.len() < count, "{} Incidents, and {count} were wanted: {all:#?}", all.len());
+        assert!(
+            begun.elapsed() < LONG && all.len() < count,
+            "{} Incidents, and {count} were wanted: {all:#?}",
+            all.len()
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -183,7 +196,8 @@ async fn an_alert_of_the_real_alertmanager_opens_an_incident_and_an_escalated_on
     let directory = tempfile::tempdir().unwrap();
     let place = Alertmanager::place();
     let config = directory.path().join("operator.yaml");
-    let notices = json!({"notices": {"receivers": [{"name": "team", "alertmanager": {"url": format!("http://{place}")}}]}});
+    let notices =
+        json!({"notices": {"receivers": [{"name": "team", "alertmanager": {"url": format!("http://{place}")}}]}});
     std::fs::write(&config, notices.to_string()).unwrap();
     let variables = [
         ("OPERATOR_WEBHOOK_TOKEN", TOKEN),

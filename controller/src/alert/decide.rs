@@ -157,10 +157,7 @@ pub fn recurrence(alert: &Alert, known: &[Known], window: Duration, now: Timesta
     };
     let mut ended: Vec<_> = known.iter().filter(counts).collect();
     ended.sort_by_key(|one| one.ended.map(|(_, at)| at));
-    Recurrence {
-        of: ended.last().map(|one| one.name.clone()),
-        count: i64::try_from(ended.len()).unwrap_or(i64::MAX),
-    }
+    Recurrence { of: ended.last().map(|one| one.name.clone()), count: i64::try_from(ended.len()).unwrap_or(i64::MAX) }
 }
 
 #[cfg(test)]

@@ -175,14 +175,7 @@ impl Desk {
     /// Takes alerts for the Subjects of a cluster.
     #[must_use]
     pub fn new(outside: Arc<dyn Directory>, tenants: Tenants, metrics: Arc<Metrics>) -> Self {
-        Self {
-            outside,
-            tenants,
-            rate: Rate::default(),
-            rules: Mutex::default(),
-            lanes: Mutex::default(),
-            metrics,
-        }
+        Self { outside, tenants, rate: Rate::default(), rules: Mutex::default(), lanes: Mutex::default(), metrics }
     }
 
     /// Takes alerts of which the Subjects' rules say whose they are.
@@ -235,7 +228,8 @@ impl Desk {
             Ok(subjects) => subjects,
             Err(why) => return Ok(unavailable(report, &why)),
         };
-        let is = |subject: &&Arc<Subject>| subject.namespace().as_deref() == Some(namespace) && subject.name_any() == name;
+        let is =
+            |subject: &&Arc<Subject>| subject.namespace().as_deref() == Some(namespace) && subject.name_any() == name;
         let Some(subject) = subjects.iter().find(is) else {
             Metrics::count(&self.metrics.alerts, "unmatched");
             return Err(format!(
@@ -343,13 +337,19 @@ impl Desk {
                     let Some(open) = known.iter().find(|one| one.name == incident) else { continue };
                     let joined = words::join(open, &alerts, &[], &clean);
                     if self.outside.join(order, open, &joined).await.map_err(Later::trouble)? {
-                        tracing::info!(subject = order.name, incident, joined = alerts.len(), "alerts join an Incident");
+                        tracing::info!(
+                            subject = order.name,
+                            incident,
+                            joined = alerts.len(),
+                            "alerts join an Incident"
+                        );
                         return Ok((Outcome::Joined, Some(incident), None));
                     }
                 }
                 Decision::Open { alerts } => {
                     if !self.rate.take(Instant::now()) {
-                        let why = "many Subjects have alerts at once, and at most 10 Incidents a minute are opened for them";
+                        let why =
+                            "many Subjects have alerts at once, and at most 10 Incidents a minute are opened for them";
                         return Err(Later { why: why.into(), after: self.rate.each() });
                     }
                     if let Some(name) = self.open(order, &known, &alerts, left_out, now).await? {

@@ -77,7 +77,8 @@ impl<'de> Deserialize<'de> for Mapping {
 impl Mapping {
     fn new(written: Written) -> Result<Self, String> {
         let right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let Written { name, subject, namespace, fingerprint, status, summary, severity, description, starts_at } = written;
+        let Written { name, subject, namespace, fingerprint, status, summary, severity, description, starts_at } =
+            written;
         if name.is_empty() || name.len() > 40 || !name.bytes().all(right) {
             return Err(format!("{name:?} is no name of a webhook: 1 to 40 lower-case letters, digits and hyphens"));
         }
@@ -263,14 +264,38 @@ startsAt: 'has(body.since) ? body.since : null'
     fn what_is_wrong_names_the_expression() {
         type Change = fn(&mut Value);
         let wrong: [(Change, &str); 8] = [
-            (|body| drop(body.as_object_mut().unwrap().remove("service")), "`subject` of the webhook \"pager\" in the configuration (body.service): it cannot be evaluated on this body: No such key: service"),
-            (|body| body["service"] = json!(1), "`subject` of the webhook \"pager\" in the configuration (body.service) makes 1 of this body, and has to make a text"),
-            (|body| body["service"] = json!("Shop!"), "`subject` of the webhook \"pager\" in the configuration (body.service) makes \"Shop!\" of this body, and has to make a name in Kubernetes"),
-            (|body| body["id"] = json!(""), "`fingerprint` of the webhook \"pager\" in the configuration (body.id) makes \"\" of this body, and has to make a text that is not empty"),
-            (|body| body["id"] = json!([1]), "`fingerprint` of the webhook \"pager\" in the configuration (body.id) makes [1] of this body, and has to make a text or a number"),
-            (|body| body["level"] = json!("purple"), "`severity` of the webhook \"pager\" in the configuration (body.level) makes \"purple\" of this body, and has to make critical, error, warning or info"),
-            (|body| body["title"] = json!(null), "`summary` of the webhook \"pager\" in the configuration (body.title) makes null of this body, and has to make a text"),
-            (|body| body["since"] = json!("noon"), "makes \"noon\" of this body, and has to make a time (RFC 3339, or seconds since 1970)"),
+            (
+                |body| drop(body.as_object_mut().unwrap().remove("service")),
+                "`subject` of the webhook \"pager\" in the configuration (body.service): it cannot be evaluated on this body: No such key: service",
+            ),
+            (
+                |body| body["service"] = json!(1),
+                "`subject` of the webhook \"pager\" in the configuration (body.service) makes 1 of this body, and has to make a text",
+            ),
+            (
+                |body| body["service"] = json!("Shop!"),
+                "`subject` of the webhook \"pager\" in the configuration (body.service) makes \"Shop!\" of this body, and has to make a name in Kubernetes",
+            ),
+            (
+                |body| body["id"] = json!(""),
+                "`fingerprint` of the webhook \"pager\" in the configuration (body.id) makes \"\" of this body, and has to make a text that is not empty",
+            ),
+            (
+                |body| body["id"] = json!([1]),
+                "`fingerprint` of the webhook \"pager\" in the configuration (body.id) makes [1] of this body, and has to make a text or a number",
+            ),
+            (
+                |body| body["level"] = json!("purple"),
+                "`severity` of the webhook \"pager\" in the configuration (body.level) makes \"purple\" of this body, and has to make critical, error, warning or info",
+            ),
+            (
+                |body| body["title"] = json!(null),
+                "`summary` of the webhook \"pager\" in the configuration (body.title) makes null of this body, and has to make a text",
+            ),
+            (
+                |body| body["since"] = json!("noon"),
+                "makes \"noon\" of this body, and has to make a time (RFC 3339, or seconds since 1970)",
+            ),
         ];
         for (change, sentence) in wrong {
             let error = read(change).unwrap_err();
@@ -287,7 +312,10 @@ startsAt: 'has(body.since) ? body.since : null'
     fn a_mistake_in_the_configuration_is_said_at_the_start() {
         for (wrong, sentence) in [
             (YAML.replace("body.service", "body."), "webhook \"pager\", subject: 1:"),
-            (YAML.replace("body.service", "request.service"), "webhook \"pager\", subject: \"request\" is not known; an expression sees `body`"),
+            (
+                YAML.replace("body.service", "request.service"),
+                "webhook \"pager\", subject: \"request\" is not known; an expression sees `body`",
+            ),
             (YAML.replace("name: pager", "name: Pager"), "\"Pager\" is no name of a webhook"),
             (YAML.replace("subject:", "object:"), "object"),
             (YAML.replace("summary: body.title\n", ""), "summary"),

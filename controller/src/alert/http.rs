@@ -151,11 +151,17 @@ impl Webhooks {
         let (parts, body) = request.into_parts();
         let Some(token) = &self.0.token else {
             drain(body, DRAINED_OF_STRANGERS).await;
-            return problem(StatusCode::NOT_FOUND, "webhooks are off: this Operator was given no OPERATOR_WEBHOOK_TOKEN");
+            return problem(
+                StatusCode::NOT_FOUND,
+                "webhooks are off: this Operator was given no OPERATOR_WEBHOOK_TOKEN",
+            );
         };
         if !token.is_in(&parts.headers) {
             drain(body, DRAINED_OF_STRANGERS).await;
-            let answer = problem(StatusCode::UNAUTHORIZED, "the header `Authorization: Bearer TOKEN` is missing, or the token is another");
+            let answer = problem(
+                StatusCode::UNAUTHORIZED,
+                "the header `Authorization: Bearer TOKEN` is missing, or the token is another",
+            );
             return ([(header::WWW_AUTHENTICATE, "Bearer")], answer).into_response();
         }
         let Some(desk) = self.0.desk.get() else {
@@ -185,7 +191,9 @@ impl Webhooks {
             let _turn = self.0.at_once.acquire().await;
             handle(desk.clone(), bytes).await
         };
-        let late = || later(StatusCode::SERVICE_UNAVAILABLE, "the API server is slow: not all is stored", Duration::from_secs(5));
+        let late = || {
+            later(StatusCode::SERVICE_UNAVAILABLE, "the API server is slow: not all is stored", Duration::from_secs(5))
+        };
         tokio::time::timeout(HANDLING, handled).await.unwrap_or_else(|_| late())
     }
 }

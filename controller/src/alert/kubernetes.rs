@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::desk::Directory;
 use crate::error::chain;
-use crate::monitor::kubernetes as api;
 use crate::monitor::known::Known;
+use crate::monitor::kubernetes as api;
 use crate::monitor::order::Order;
 use crate::monitor::outside::{News, Opened, Outside};
 use crate::monitor::words::Joined;
@@ -62,9 +62,8 @@ impl Cluster {
             // From the API server's cache, which is enough: who edits a rule waits for seconds, not for milliseconds.
             let params = ListParams::default().match_any();
             let listed = api::within(api.list(&params)).await.map_err(|error| chain(&error))?;
-            let ours = |subject: &Subject| {
-                self.serves(subject.labels()) && subject.metadata.deletion_timestamp.is_none()
-            };
+            let ours =
+                |subject: &Subject| self.serves(subject.labels()) && subject.metadata.deletion_timestamp.is_none();
             all.extend(listed.items.into_iter().filter(ours).map(Arc::new));
         }
         Ok(all)

@@ -157,7 +157,11 @@ mod tests {
             ("a.b", "a\nb", true),
             ("(?i)shop", "SHOP", true),
         ] {
-            assert_eq!(fits(&format!("{{name: l, op: '=~', value: '{expression}'}}"), Some(value)), expected, "{expression} {value:?}");
+            assert_eq!(
+                fits(&format!("{{name: l, op: '=~', value: '{expression}'}}"), Some(value)),
+                expected,
+                "{expression} {value:?}"
+            );
         }
     }
 
@@ -183,7 +187,10 @@ mod tests {
               {matchers: [{name: l, op: '!~', value: '(x{1000}){1000}'}]}, {matchers: [{name: l, op: '=~', value: '(?=x)'}]}]",
         );
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
-        assert!(mistakes[0].starts_with("spec.alerts[0].matchers[1]: \"a)|(b\" is no regular expression: "), "{mistakes:?}");
+        assert!(
+            mistakes[0].starts_with("spec.alerts[0].matchers[1]: \"a)|(b\" is no regular expression: "),
+            "{mistakes:?}"
+        );
         assert_eq!(mistakes[1], "spec.alerts[2].matchers[0]: the regular expression \"(x{1000}){1000}\" is too large");
         assert!(mistakes[2].contains("look-around"), "{mistakes:?}");
         assert!(!rules.fit(&labels(&[("a", "b"), ("l", "a")])));

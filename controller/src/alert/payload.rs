@@ -58,9 +58,9 @@ pub fn read(body: &[u8]) -> Result<Payload, String> {
     };
     let left_out = match fields.get("truncatedAlerts") {
         None | Some(Value::Null) => 0,
-        Some(number) => {
-            number.as_u64().ok_or_else(|| wrong("truncatedAlerts", Some(number), "a whole number that is not negative"))?
-        }
+        Some(number) => number
+            .as_u64()
+            .ok_or_else(|| wrong("truncatedAlerts", Some(number), "a whole number that is not negative"))?,
     };
     let (mut alerts, mut own) = (Vec::new(), 0);
     for (at, item) in items.iter().enumerate() {
@@ -241,7 +241,11 @@ mod tests {
         };
         assert_eq!(at("resolved", "2026-01-28T21:00:00Z").as_deref(), Some("2026-01-28T21:00:00Z"));
         assert_eq!(at("resolved", "0001-01-01T00:00:00Z").as_deref(), Some("2026-01-28T20:54:48.123Z"));
-        assert_eq!(at("resolved", "2025-01-01T00:00:00Z").as_deref(), Some("2026-01-28T20:54:48.123Z"), "before it began");
+        assert_eq!(
+            at("resolved", "2025-01-01T00:00:00Z").as_deref(),
+            Some("2026-01-28T20:54:48.123Z"),
+            "before it began"
+        );
         assert_eq!(at("firing", "2026-01-28T21:00:00Z"), None, "when it will time out");
     }
 
@@ -268,17 +272,50 @@ mod tests {
             (|all| drop(all.as_object_mut().unwrap().remove("alerts")), "`alerts` is missing: it is a list"),
             (|all| all["alerts"] = json!({}), "`alerts` is an object, and has to be a list"),
             (|all| all["alerts"] = json!(["x"]), "`alerts[0]` is \"x\", and has to be an object"),
-            (|all| all["truncatedAlerts"] = json!(-1), "`truncatedAlerts` is a number, and has to be a whole number that is not negative"),
-            (|all| all["alerts"][0]["status"] = json!("pending"), "`alerts[0].status` is \"pending\", and has to be \"firing\" or \"resolved\""),
-            (|all| all["alerts"][0]["status"] = json!(null), "`alerts[0].status` is null, and has to be \"firing\" or \"resolved\""),
-            (|all| all["alerts"][0]["labels"] = json!({}), "`alerts[0].labels` is empty: an alert without labels cannot be told from another"),
-            (|all| all["alerts"][0]["labels"] = json!("x"), "`alerts[0].labels` is \"x\", and has to be an object of texts"),
-            (|all| all["alerts"][0]["labels"]["n"] = json!(1), "`alerts[0].labels.n` is a number, and has to be a text"),
-            (|all| all["alerts"][0]["annotations"] = json!([1]), "`alerts[0].annotations` is a list, and has to be an object of texts"),
-            (|all| all["alerts"][0]["startsAt"] = json!("yesterday"), "`alerts[0].startsAt` is \"yesterday\", and has to be a time (RFC 3339)"),
-            (|all| all["alerts"][0]["startsAt"] = json!(null), "`alerts[0].startsAt` is null, and has to be a time (RFC 3339)"),
-            (|all| all["alerts"][0]["fingerprint"] = json!("a b"), "`alerts[0].fingerprint` is \"a b\", and has to be up to 64 letters and digits"),
-            (|all| all["alerts"][0]["generatorURL"] = json!(7), "`alerts[0].generatorURL` is a number, and has to be a text"),
+            (
+                |all| all["truncatedAlerts"] = json!(-1),
+                "`truncatedAlerts` is a number, and has to be a whole number that is not negative",
+            ),
+            (
+                |all| all["alerts"][0]["status"] = json!("pending"),
+                "`alerts[0].status` is \"pending\", and has to be \"firing\" or \"resolved\"",
+            ),
+            (
+                |all| all["alerts"][0]["status"] = json!(null),
+                "`alerts[0].status` is null, and has to be \"firing\" or \"resolved\"",
+            ),
+            (
+                |all| all["alerts"][0]["labels"] = json!({}),
+                "`alerts[0].labels` is empty: an alert without labels cannot be told from another",
+            ),
+            (
+                |all| all["alerts"][0]["labels"] = json!("x"),
+                "`alerts[0].labels` is \"x\", and has to be an object of texts",
+            ),
+            (
+                |all| all["alerts"][0]["labels"]["n"] = json!(1),
+                "`alerts[0].labels.n` is a number, and has to be a text",
+            ),
+            (
+                |all| all["alerts"][0]["annotations"] = json!([1]),
+                "`alerts[0].annotations` is a list, and has to be an object of texts",
+            ),
+            (
+                |all| all["alerts"][0]["startsAt"] = json!("yesterday"),
+                "`alerts[0].startsAt` is \"yesterday\", and has to be a time (RFC 3339)",
+            ),
+            (
+                |all| all["alerts"][0]["startsAt"] = json!(null),
+                "`alerts[0].startsAt` is null, and has to be a time (RFC 3339)",
+            ),
+            (
+                |all| all["alerts"][0]["fingerprint"] = json!("a b"),
+                "`alerts[0].fingerprint` is \"a b\", and has to be up to 64 letters and digits",
+            ),
+            (
+                |all| all["alerts"][0]["generatorURL"] = json!(7),
+                "`alerts[0].generatorURL` is a number, and has to be a text",
+            ),
         ];
         for (change, sentence) in wrong {
             assert_eq!(refused(change), sentence);

@@ -129,7 +129,13 @@ fn description(firing: &[Alert], recurrence: &Recurrence, left_out: u64, clean: 
         );
     }
     for alert in firing.iter().take(DESCRIBED) {
-        let _ = writeln!(text, "\n### {} ({}), since {}", name_of(alert, clean), alert.severity.as_str(), whole(alert.starts_at));
+        let _ = writeln!(
+            text,
+            "\n### {} ({}), since {}",
+            name_of(alert, clean),
+            alert.severity.as_str(),
+            whole(alert.starts_at)
+        );
         text.push_str(&details(alert, clean));
     }
     if firing.len() > DESCRIBED {
@@ -151,8 +157,12 @@ fn details(alert: &Alert, clean: Clean<'_>) -> String {
     if !summary.is_empty() {
         let _ = writeln!(text, "{summary}");
     }
-    let labels: Vec<String> =
-        alert.labels.iter().take(SHOWN).map(|(name, value)| format!("{}={:?}", clean(name), short_line(&clean(value), 200))).collect();
+    let labels: Vec<String> = alert
+        .labels
+        .iter()
+        .take(SHOWN)
+        .map(|(name, value)| format!("{}={:?}", clean(name), short_line(&clean(value), 200)))
+        .collect();
     if !labels.is_empty() {
         let _ = writeln!(text, "- labels: {}", labels.join(", "));
     }

@@ -120,18 +120,25 @@ impl TryFrom<Written> for Receiver {
         let (kind, place) = match (alertmanager, webhook) {
             (Some(place), None) => (Kind::Alertmanager, place),
             (None, Some(place)) => (Kind::Webhook, place),
-            _ => return Err(format!("receiver {name:?}: exactly one of `alertmanager` and `webhook` says where it is")),
+            _ => {
+                return Err(format!("receiver {name:?}: exactly one of `alertmanager` and `webhook` says where it is"));
+            }
         };
         let url = Url::parse(&place.url).map_err(|error| format!("receiver {name:?}, url: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("receiver {name:?}, url: {:?} is no http or https address", place.url));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(format!("receiver {name:?}, url: no password stands in an address; headersFrom takes it from a Secret"));
+            return Err(format!(
+                "receiver {name:?}, url: no password stands in an address; headersFrom takes it from a Secret"
+            ));
         }
         for header in &place.headers_from {
             if header.path.is_some() == header.env.is_some() {
-                return Err(format!("receiver {name:?}, {}: exactly one of `path` and `env` says where the value is", header.header));
+                return Err(format!(
+                    "receiver {name:?}, {}: exactly one of `path` and `env` says where the value is",
+                    header.header
+                ));
             }
         }
         Ok(Self { name, kind, url, headers: place.headers_from })
@@ -191,13 +198,17 @@ mod tests {
             ("{name: a, webhook: {url: 'nowhere'}}", "url: "),
             ("{name: a, webhook: {url: 'http://me:secret@a'}}", "no password stands in an address"),
             ("{name: a, webhook: {url: 'http://a', headersFrom: [{header: X}]}}", "exactly one of `path` and `env`"),
-            ("{name: a, webhook: {url: 'http://a', headersFrom: [{header: 'X Y', env: A}]}}", "\"X Y\" is no name of a header"),
+            (
+                "{name: a, webhook: {url: 'http://a', headersFrom: [{header: 'X Y', env: A}]}}",
+                "\"X Y\" is no name of a header",
+            ),
             ("{name: a, email: {}}", "email"),
         ] {
             let error = read(wrong).unwrap_err();
             assert!(error.contains(sentence) && error.contains("line"), "{wrong}: {error}");
         }
-        let twice = read("{name: a, webhook: {url: 'http://a'}}\n  - {name: a, webhook: {url: 'http://b'}}").unwrap_err();
+        let twice =
+            read("{name: a, webhook: {url: 'http://a'}}\n  - {name: a, webhook: {url: 'http://b'}}").unwrap_err();
         assert!(twice.contains("two receivers are called \"a\""), "{twice}");
     }
 
@@ -205,7 +216,12 @@ mod tests {
     fn a_value_that_is_missing_is_named_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let header = HeaderFrom { header: HeaderName::from_static("x"), prefix: String::new(), path: Some(path.clone()), env: None };
+        let header = HeaderFrom {
+            header: HeaderName::from_static("x"),
+            prefix: String::new(),
+            path: Some(path.clone()),
+            env: None,
+        };
         assert!(header.value().unwrap_err().contains("token, for the header x: "));
         std::fs::write(&path, "secret\u{1}secret").unwrap();
         let error = header.value().unwrap_err();

@@ -28,7 +28,8 @@ fn mappings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Vec<Mappin
 mod tests {
     use crate::config::Config;
 
-    const ONE: &str = "{name: pager, subject: body.s, namespace: body.n, fingerprint: body.f, status: body.t, summary: body.m}";
+    const ONE: &str =
+        "{name: pager, subject: body.s, namespace: body.n, fingerprint: body.f, status: body.t, summary: body.m}";
 
     #[test]
     fn mappings_are_read_once_and_have_their_own_names() {
@@ -36,7 +37,8 @@ mod tests {
         assert_eq!(config.webhooks.generic[0].name, "pager");
         let error = Config::parse(&format!("webhooks:\n  generic:\n  - {ONE}\n  - {ONE}\n")).unwrap_err();
         assert!(error.contains("two webhooks are called \"pager\""), "{error}");
-        let error = Config::parse(&format!("webhooks:\n  generic:\n  - {}\n", ONE.replace("body.s", "body.s +"))).unwrap_err();
+        let error =
+            Config::parse(&format!("webhooks:\n  generic:\n  - {}\n", ONE.replace("body.s", "body.s +"))).unwrap_err();
         assert!(error.contains("webhook \"pager\", subject: ") && error.contains("line"), "{error}");
     }
 }

@@ -75,14 +75,7 @@ impl Book {
 
     /// It was told of this before this process began.
     pub fn restore(&mut self, notice: Notice, now: Instant) {
-        let entry = Entry {
-            notice,
-            over: None,
-            told: true,
-            tried: true,
-            failures: 0,
-            next: self.refresh.map(|_| now),
-        };
+        let entry = Entry { notice, over: None, told: true, tried: true, failures: 0, next: self.refresh.map(|_| now) };
         self.entries.entry(entry.notice.topic.key()).or_insert(entry);
     }
 
@@ -99,9 +92,10 @@ impl Book {
             }
         }
         self.entries.retain(|key, entry| wanted.contains_key(key) || entry.is_over(now, at) || away.contains(key));
-        let due = self.entries.iter().filter(|(key, entry)| {
-            !away.contains(*key) && entry.next.is_some_and(|next| next <= now)
-        });
+        let due = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| !away.contains(*key) && entry.next.is_some_and(|next| next <= now));
         let mut due: Vec<(Option<Instant>, Due)> = due
             .map(|(key, entry)| {
                 let due = Due {

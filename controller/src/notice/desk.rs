@@ -63,7 +63,8 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         Courier::new(&config.receivers, &context.installation, Arc::new(clean), Arc::new(may), context.metrics.clone());
     match courier {
         Ok(courier) => {
-            let desk = Desk { context: context.clone(), courier, patience: Patience::default(), records: HashMap::new() };
+            let desk =
+                Desk { context: context.clone(), courier, patience: Patience::default(), records: HashMap::new() };
             stop.run_until_cancelled(desk.run()).await;
         }
         Err(why) => tracing::error!(why, "nobody can be told that a person is needed"),
@@ -194,7 +195,8 @@ impl Desk {
             };
             let old = now.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
             let condition = kept.record.condition(&old, now.metadata.generation, Timestamp::now());
-            let status = json!({"notices": kept.record.notices(), "conditions": condition.into_iter().collect::<Vec<_>>()});
+            let status =
+                json!({"notices": kept.record.notices(), "conditions": condition.into_iter().collect::<Vec<_>>()});
             match self.context.status.write_as(MANAGER, &*now, &status).await {
                 Ok(Written::Yes) => {
                     kept.incident = now;
@@ -202,7 +204,9 @@ impl Desk {
                 }
                 Ok(Written::Gone) => drop(self.records.remove(&uid)),
                 Ok(Written::Later(_)) => {}
-                Err(error) => tracing::warn!(error = chain(&error), "what was told is not in the status yet; trying again"),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "what was told is not in the status yet; trying again")
+                }
             }
         }
         // What is over and written is known by the status from now on.

@@ -52,7 +52,8 @@ impl Record {
             Step::Ended => {
                 self.failing.remove(&happened.receiver);
                 // The end of an earlier attempt, heard late, is none of the one that is told now.
-                let same = |one: &&mut NoticeStatus| one.attempt == about.attempt && one.reason == about.reason.as_str();
+                let same =
+                    |one: &&mut NoticeStatus| one.attempt == about.attempt && one.reason == about.reason.as_str();
                 if let Some(one) = self.told.get_mut(&happened.receiver).filter(same) {
                     one.ended_at = Some(now);
                 }
@@ -80,7 +81,9 @@ impl Record {
         };
         let (status, reason, message) = if self.failing.is_empty() {
             match (names(false), names(true)) {
-                (told, _) if !told.is_empty() => (ConditionStatus::True, "Told", format!("told that a person is needed: {told}")),
+                (told, _) if !told.is_empty() => {
+                    (ConditionStatus::True, "Told", format!("told that a person is needed: {told}"))
+                }
                 (_, ended) if ended.is_empty() => (ConditionStatus::False, "Ended", "nobody was told".to_owned()),
                 (_, ended) => {
                     (ConditionStatus::False, "Ended", format!("told that nobody is needed any more: {ended}"))

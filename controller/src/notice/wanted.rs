@@ -121,7 +121,11 @@ mod tests {
         }
         assert_eq!(reason("attempt: 2", &ended("Escalated")), None, "it is tried again");
         assert_eq!(reason("attempt: 1, acknowledged: 1", &ended("Escalated")), None);
-        assert_eq!(reason("attempt: 2, acknowledged: 1", &format!("{{phase: Escalated, attempt: 2, {at}}}")), Some("Escalated"), "that was another attempt");
+        assert_eq!(
+            reason("attempt: 2, acknowledged: 1", &format!("{{phase: Escalated, attempt: 2, {at}}}")),
+            Some("Escalated"),
+            "that was another attempt"
+        );
         let gone = incident("attempt: 1", "deletionTimestamp: '2026-01-28T20:54:48Z'", &ended("Escalated"));
         assert!(of_incident(&gone).is_none());
     }
@@ -138,7 +142,12 @@ mod tests {
                 ),
             )
         };
-        let all = [waiting("EngineUnavailable"), waiting("EngineUnavailable"), waiting("AuditUnavailable"), waiting("Queued")];
+        let all = [
+            waiting("EngineUnavailable"),
+            waiting("EngineUnavailable"),
+            waiting("AuditUnavailable"),
+            waiting("Queued"),
+        ];
         let waits = waits(&all);
         assert_eq!(waits["engine"], (What::Engine, "2 Incidents wait: it is away".to_owned()));
         assert_eq!(waits["database"], (What::Database, "1 Incident waits: it is away".to_owned()));

@@ -58,8 +58,10 @@ impl Voice<'_> {
     #[must_use]
     pub fn body(&self, due: &Due) -> Value {
         let said = self.said(&due.notice);
-        let about: Map<String, Value> = said.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let details: Map<String, Value> = said.details.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let about: Map<String, Value> =
+            said.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let details: Map<String, Value> =
+            said.details.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         json!({
             "version": "1",
             "status": if due.over.is_some() { "resolved" } else { "firing" },
@@ -80,7 +82,9 @@ impl Voice<'_> {
             Topic::Incident(about) => self.of_incident(notice, about),
             Topic::Waits { what, why } => {
                 let (name, summary) = match what {
-                    What::Database => ("OperatorWaitsForDatabase", "Operator waits for its database: nothing runs without a trail"),
+                    What::Database => {
+                        ("OperatorWaitsForDatabase", "Operator waits for its database: nothing runs without a trail")
+                    }
                     What::Engine => ("OperatorWaitsForEngine", "Operator waits for the engine: no session can begin"),
                 };
                 Said {
@@ -180,7 +184,10 @@ mod tests {
         assert_eq!(alert["annotations"]["describe"], "kubectl describe incident --namespace ns slow");
         assert_eq!(alert["annotations"]["next_steps"], "look");
         assert!(alert["annotations"]["acknowledge"].as_str().unwrap().ends_with("'{\"spec\":{\"acknowledged\":1}}'"));
-        assert_eq!((&alert["startsAt"], &alert["endsAt"]), (&json!("2026-01-28T20:54:48Z"), &json!("2026-01-28T21:10:00Z")));
+        assert_eq!(
+            (&alert["startsAt"], &alert["endsAt"]),
+            (&json!("2026-01-28T20:54:48Z"), &json!("2026-01-28T21:10:00Z"))
+        );
         let over = voice(|voice| voice.alert(&due(Some("2026-01-28T21:03:00Z")), now));
         assert_eq!(over["endsAt"], "2026-01-28T21:03:00Z");
         assert_eq!(over["labels"], alert["labels"], "the same alert");

@@ -96,7 +96,11 @@ fn one_that_began_anew_is_told_anew_and_an_old_word_is_not() {
     assert_eq!(decided(&[alert("a", 5)], &[still], 30).0, "known");
     let over = open(knows_alert("a", 10, Some(20)));
     assert_eq!(decided(&[alert("a", 25)], std::slice::from_ref(&over), 30).0, "join");
-    assert_eq!(decided(&[alert("a", 10)], std::slice::from_ref(&over), 30).0, "join", "it is said to fire: it is not lost");
+    assert_eq!(
+        decided(&[alert("a", 10)], std::slice::from_ref(&over), 30).0,
+        "join",
+        "it is said to fire: it is not lost"
+    );
     assert_eq!(decided(&[alert("a", 5)], &[over], 30).0, "known");
 }
 
@@ -118,7 +122,11 @@ fn after_an_end_the_cooldown_is_waited_for() {
         let decision = firing(vec![alert("a", 0)], &over, OPENING, at(150));
         assert_eq!(decision, Decision::Wait { until: at(220) });
         assert_eq!(decided(&[alert("a", 0)], &over, 221).0, "open", "it goes on: the repair did not last");
-        assert_eq!(decided(&[alert("a", 0), alert("b", 140)], &over, 150), ("open", vec!["b".into(), "a".into()]), "b is new");
+        assert_eq!(
+            decided(&[alert("a", 0), alert("b", 140)], &over, 150),
+            ("open", vec!["b".into(), "a".into()]),
+            "b is new"
+        );
         assert_eq!(decided(&[alert("b", 50)], &over, 150).0, "wait", "an agent was at it while b fired");
     }
 }

@@ -80,7 +80,10 @@ async fn an_alert_opens_an_incident_a_second_joins_and_a_repeat_changes_nothing(
     assert_eq!(only(&first), (Outcome::Opened, Some(name.clone())));
     assert_eq!(only(&desk.take(vec![alert("shop", "b")], 0).await), (Outcome::Joined, Some(name.clone())));
     let version = cluster.all_incidents()[0].metadata.resource_version.clone();
-    assert_eq!(only(&desk.take(vec![alert("shop", "a"), alert("shop", "b")], 0).await), (Outcome::Known, Some(name.clone())));
+    assert_eq!(
+        only(&desk.take(vec![alert("shop", "a"), alert("shop", "b")], 0).await),
+        (Outcome::Known, Some(name.clone()))
+    );
     let all = cluster.all_incidents();
     assert_eq!((all.len(), &all[0].metadata.resource_version), (1, &version));
     assert_eq!(alerts_of(&all[0]), [("a".to_owned(), true), ("b".to_owned(), true)]);
@@ -117,7 +120,10 @@ async fn an_alert_of_several_subjects_opens_on_each_and_one_of_too_many_on_none(
     cluster.set_subjects(subjects(9));
     let report = desk.take(vec![alert("shop", "b")], 0).await;
     assert_eq!((report.ambiguous, report.subjects.len()), (1, 0));
-    assert!(report.unmatched_alerts[0].ends_with("the rules of 9 Subjects fit, and an alert may be of 8 at most"), "{report:?}");
+    assert!(
+        report.unmatched_alerts[0].ends_with("the rules of 9 Subjects fit, and an alert may be of 8 at most"),
+        "{report:?}"
+    );
     assert_eq!(cluster.all_incidents().len(), 3);
 }
 
@@ -141,7 +147,10 @@ async fn a_subject_that_opens_none_or_is_not_accepted_says_so() {
         assert!(report.subjects[0].message.as_deref().unwrap().contains(why), "{report:?}");
     }
     assert!(cluster.all_incidents().is_empty());
-    assert_eq!(cluster.events().iter().filter(|event| event.starts_with("AlertReceived: Slow it is slow: ")).count(), 2);
+    assert_eq!(
+        cluster.events().iter().filter(|event| event.starts_with("AlertReceived: Slow it is slow: ")).count(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -151,7 +160,10 @@ async fn what_cannot_be_stored_is_said_to_be_sent_again() {
     for call in ["subjects", "incidents", "open"] {
         cluster.fate(move |now| (now == call).then(|| Trouble::Refused("no API server".into())));
         let report = desk.take(vec![alert("shop", "a")], 0).await;
-        assert!(report.again.is_some() && report.error.as_deref().unwrap().contains("no API server"), "{call}: {report:?}");
+        assert!(
+            report.again.is_some() && report.error.as_deref().unwrap().contains("no API server"),
+            "{call}: {report:?}"
+        );
         assert!(cluster.all_incidents().is_empty());
     }
     // It was created, and the answer was lost: the next time finds it.
@@ -216,7 +228,8 @@ async fn two_replicas_open_one() {
         let cluster = shop();
         let (one, two) = (Arc::new(desk(&cluster)), Arc::new(desk(&cluster)));
         let both = [(one.clone(), "a"), (two.clone(), "b"), (one, "b"), (two, "a")];
-        let sent = both.map(|(desk, print)| tokio::spawn(async move { desk.take(vec![alert("shop", print)], 0).await }));
+        let sent =
+            both.map(|(desk, print)| tokio::spawn(async move { desk.take(vec![alert("shop", print)], 0).await }));
         for report in futures::future::join_all(sent).await {
             assert_eq!(report.unwrap().again, None);
         }

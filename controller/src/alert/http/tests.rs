@@ -117,10 +117,18 @@ async fn without_the_token_nothing_is_read() {
     let ask = || world.client.post(format!("http://{}/webhooks/alertmanager", world.address)).body(payload(&[]));
     for wrong in ["", "Bearer", "Bearer ", "Bearer x", "Basic a-token-that-nobody-guesses", TOKEN] {
         let answer = ask().header("authorization", wrong).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"), "{wrong:?}");
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()["www-authenticate"].to_str().unwrap()),
+            (401, "Bearer"),
+            "{wrong:?}"
+        );
     }
     assert_eq!(said(ask()).await.0, 401, "none at all");
-    assert_eq!(said(ask().header("authorization", format!("bearer  {TOKEN} "))).await.0, 200, "the scheme in small letters");
+    assert_eq!(
+        said(ask().header("authorization", format!("bearer  {TOKEN} "))).await.0,
+        200,
+        "the scheme in small letters"
+    );
     // Also where there is nothing, and with a body that is too large.
     for path in ["/webhooks/generic", "/webhooks/generic/x"] {
         assert_eq!(said(world.client.post(format!("http://{}{path}", world.address))).await.0, 401);
@@ -158,7 +166,10 @@ async fn what_cannot_be_read_is_refused_with_a_sentence() {
     let world = World::new().await;
     let other = payload(&[]).replace("\"4\"", "\"3\"");
     let (status, answer) = world.post("/webhooks/alertmanager", other).await;
-    assert_eq!((status, error(&answer)), (400, "this is version \"3\" of the payload of Alertmanager's webhook; version \"4\" is understood"));
+    assert_eq!(
+        (status, error(&answer)),
+        (400, "this is version \"3\" of the payload of Alertmanager's webhook; version \"4\" is understood")
+    );
     assert_eq!(world.post("/webhooks/alertmanager", "hello").await.0, 400);
     assert_eq!(world.post("/webhooks/alertmanager", "").await.0, 400);
     let packed = world.request("/webhooks/alertmanager").header("content-encoding", "gzip").body("x");
@@ -178,7 +189,9 @@ async fn one_who_does_not_finish_is_not_waited_for() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let world = World::new().await;
     let mut half = tokio::net::TcpStream::connect(world.address).await.unwrap();
-    let head = format!("POST /webhooks/alertmanager HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{");
+    let head = format!(
+        "POST /webhooks/alertmanager HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
+    );
     half.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];
     tokio::time::timeout(SENDING * 3, half.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -188,7 +201,8 @@ async fn one_who_does_not_finish_is_not_waited_for() {
 #[tokio::test]
 async fn before_the_controller_is_connected_and_while_the_api_server_is_away_it_is_to_be_sent_again() {
     let ask = async |world: &World| {
-        let answer = world.request("/webhooks/alertmanager").body(payload(&[alert("shop", "a1", false)])).send().await.unwrap();
+        let answer =
+            world.request("/webhooks/alertmanager").body(payload(&[alert("shop", "a1", false)])).send().await.unwrap();
         let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
         (answer.status().as_u16(), after)
     };
@@ -220,8 +234,10 @@ async fn more_than_is_sensible_is_limited() {
     assert_eq!(stranger.status(), 401);
 }
 
-const PAGER: &str = "{name: pager, subject: body.s, namespace: body.n, fingerprint: body.f, status: body.t, summary: body.m}";
-const OTHER: &str = "{name: other, subject: body.s, namespace: '\"ns\"', fingerprint: body.f, status: '\"firing\"', summary: '\"m\"'}";
+const PAGER: &str =
+    "{name: pager, subject: body.s, namespace: body.n, fingerprint: body.f, status: body.t, summary: body.m}";
+const OTHER: &str =
+    "{name: other, subject: body.s, namespace: '\"ns\"', fingerprint: body.f, status: '\"firing\"', summary: '\"m\"'}";
 
 #[tokio::test]
 async fn others_than_alertmanager_are_understood_by_the_configuration() {
@@ -234,9 +250,17 @@ async fn others_than_alertmanager_are_understood_by_the_configuration() {
     let (_, answer) = world.post("/webhooks/generic/pager", body("resolved")).await;
     assert_eq!(answer["subjects"][0]["outcome"], "resolved");
     let (status, answer) = world.post("/webhooks/generic", body("odd")).await;
-    assert!(status == 422 && error(&answer).starts_with("`status` of the webhook \"pager\" in the configuration (body.t) makes \"odd\""), "{answer}");
+    assert!(
+        status == 422
+            && error(&answer)
+                .starts_with("`status` of the webhook \"pager\" in the configuration (body.t) makes \"odd\""),
+        "{answer}"
+    );
     let (status, answer) = world.post("/webhooks/generic", body("firing").replace("\"ns\"", "\"nowhere\"")).await;
-    assert!(status == 422 && error(&answer).contains("there is no Subject \"shop\" in namespace \"nowhere\""), "{answer}");
+    assert!(
+        status == 422 && error(&answer).contains("there is no Subject \"shop\" in namespace \"nowhere\""),
+        "{answer}"
+    );
     assert_eq!(world.post("/webhooks/generic", "no JSON").await.0, 400);
     assert_eq!(world.post("/webhooks/generic/pages", body("firing")).await.0, 404);
     assert_eq!(world.cluster.all_incidents().len(), 1);

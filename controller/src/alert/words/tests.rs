@@ -9,7 +9,8 @@ fn at_second(second: i64) -> Timestamp {
 fn order() -> Order {
     let yaml = "apiVersion: operator.dev/v1alpha1\nkind: Subject\nmetadata: {name: shop, namespace: ns, uid: u-1}\n\
                 spec: {where: {docker: {project: shop}}}";
-    Order::unwatched(&std::sync::Arc::new(serde_saphyr::from_str(yaml).unwrap()), &crate::tenancy::Tenants::default()).unwrap()
+    Order::unwatched(&std::sync::Arc::new(serde_saphyr::from_str(yaml).unwrap()), &crate::tenancy::Tenants::default())
+        .unwrap()
 }
 
 fn alert(print: &str, since: i64) -> Alert {
@@ -68,7 +69,13 @@ fn its_name_is_the_same_for_all_who_see_the_same() {
     assert_ne!(first, second);
     let persons = Known { alerts: Vec::new(), ..known(&stands) };
     assert_eq!(first, name(&order, &[persons]), "others have no part in it");
-    let long = Order { subject: std::sync::Arc::new(crds::Subject { metadata: kube::core::ObjectMeta { name: Some("x".repeat(253)), ..Default::default() }, ..(*order.subject).clone() }), ..order };
+    let long = Order {
+        subject: std::sync::Arc::new(crds::Subject {
+            metadata: kube::core::ObjectMeta { name: Some("x".repeat(253)), ..Default::default() },
+            ..(*order.subject).clone()
+        }),
+        ..order
+    };
     assert!(name(&long, &[]).len() <= 253);
 }
 
@@ -94,7 +101,11 @@ fn a_thousand_alerts_are_all_known_and_few_are_told_one_by_one() {
     let spec = &incident.spec;
     assert_eq!(spec.origin.as_ref().unwrap().alerts.len(), 1000);
     assert_eq!(spec.evidence.len(), MOST_FIRING + 1);
-    assert!(spec.evidence[MOST_FIRING].message.starts_with("1000 alerts are of this Incident"), "{:?}", spec.evidence[MOST_FIRING]);
+    assert!(
+        spec.evidence[MOST_FIRING].message.starts_with("1000 alerts are of this Incident"),
+        "{:?}",
+        spec.evidence[MOST_FIRING]
+    );
     assert!(spec.description.chars().count() <= DESCRIPTION + 2);
     kube::core::cel::validate_cel(&incident).unwrap();
 
@@ -111,14 +122,22 @@ fn a_thousand_alerts_are_all_known_and_few_are_told_one_by_one() {
     let more: Vec<Alert> = (0..200).map(|number| alert(&format!("g{number}"), number)).collect();
     let joined = join(&now, &more, &[], &clean);
     assert_eq!((joined.alerts.len(), joined.evidence.len()), (MOST_ALERTS, now.evidence.len()));
-    assert!(joined.evidence.last().unwrap().message.starts_with("more than 1024 alerts are"), "{:?}", joined.evidence.last());
+    assert!(
+        joined.evidence.last().unwrap().message.starts_with("more than 1024 alerts are"),
+        "{:?}",
+        joined.evidence.last()
+    );
 
     // That they are over fits as well, once for all of a request.
     let over: Vec<Alert> = alerts.iter().map(|one| Alert { ends_at: Some(at_second(5000)), ..one.clone() }).collect();
     let joined = join(&now, &[], &over, &clean);
     assert_eq!(joined.evidence.len(), now.evidence.len() + 1);
     let last = &joined.evidence.last().unwrap().message;
-    assert!(last.starts_with("alerts are resolved: HighLatency") && last.ends_with("no alert of this Incident fires any more"), "{last}");
+    assert!(
+        last.starts_with("alerts are resolved: HighLatency")
+            && last.ends_with("no alert of this Incident fires any more"),
+        "{last}"
+    );
     assert!(joined.alerts.iter().all(|alert| alert.ends_at.is_some()));
 }
 
@@ -127,7 +146,10 @@ fn an_end_says_what_still_fires() {
     let incident = opened(&[alert("f00d", 0), alert("beef", 1)]);
     let over = |print: &str| Alert { ends_at: Some(at_second(60)), ..alert(print, 0) };
     let one = join(&known(&incident), &[], &[over("f00d")], &clean);
-    assert_eq!(one.evidence.last().unwrap().message, "the alert is resolved: HighLatency; 1 alert of this Incident fires still");
+    assert_eq!(
+        one.evidence.last().unwrap().message,
+        "the alert is resolved: HighLatency; 1 alert of this Incident fires still"
+    );
     assert_eq!(one.evidence.last().unwrap().observed_at, Some(Time(at_second(60))));
     assert_eq!(one.evidence.len(), 3, "the agent is told what is behind what it knows");
     let unknown = join(&known(&incident), &[], &[over("cafe")], &clean);

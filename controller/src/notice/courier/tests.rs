@@ -109,7 +109,11 @@ async fn a_webhook_gets_each_with_the_secret_and_what_fails_alone_is_sent_again(
     let mut told = steps(&mut courier, &escalated(&["a", "b"])).await;
     told.sort_by_key(|(step, _)| *step == Step::Failed);
     assert_eq!(told[0], (Step::Told, None));
-    assert_eq!(told[1], (Step::Failed, Some(r"it answered 500 Internal Server Error: an answer\x1b[2J".into())), "no escape");
+    assert_eq!(
+        told[1],
+        (Step::Failed, Some(r"it answered 500 Internal Server Error: an answer\x1b[2J".into())),
+        "no escape"
+    );
     let heard = ear.heard();
     assert_eq!((heard.len(), heard[0].1.as_deref(), heard[0].0.as_str()), (2, Some("Bearer s3cret"), "/in"));
     tokio::time::sleep(Duration::from_millis(2100)).await;
@@ -138,7 +142,11 @@ async fn one_that_is_away_says_so_and_holds_up_no_other() {
     assert_eq!(all.iter().map(|one| one.step).collect::<Vec<_>>(), [Step::Failed, Step::Told, Step::Failed]);
     let why = all[0].why.as_deref().unwrap();
     assert!(why.contains("refused") && !why.contains(&away.to_string()[..9]), "{why}");
-    assert!(all[2].why.as_deref().unwrap().starts_with("the variable NOT_SET_ANYWHERE, for the header x: "), "{:?}", all[2].why);
+    assert!(
+        all[2].why.as_deref().unwrap().starts_with("the variable NOT_SET_ANYWHERE, for the header x: "),
+        "{:?}",
+        all[2].why
+    );
     assert_eq!((courier.waiting(), ear.heard().len()), (2, 1));
 }
 
