@@ -59,7 +59,9 @@ pub fn sort(alerts: &mut [Alert]) {
 /// What becomes of alerts that fire.
 #[must_use]
 pub fn firing(mut alerts: Vec<Alert>, known: &[Known], opening: Opening, now: Timestamp) -> Decision {
-    alerts.iter_mut().for_each(|alert| settle(alert, known));
+    for alert in &mut alerts {
+        settle(alert, known);
+    }
     sort(&mut alerts);
     if let Some(open) = open_of_itself(known) {
         alerts.retain(|alert| !knows(open, alert));
@@ -87,7 +89,9 @@ pub fn firing(mut alerts: Vec<Alert>, known: &[Known], opening: Opening, now: Ti
 /// looks at it is to see it.
 #[must_use]
 pub fn resolved(mut alerts: Vec<Alert>, known: &[Known]) -> Vec<(String, Vec<Alert>)> {
-    alerts.iter_mut().for_each(|alert| settle(alert, known));
+    for alert in &mut alerts {
+        settle(alert, known);
+    }
     sort(&mut alerts);
     let of = |one: &Known| {
         let ended: Vec<_> = alerts.iter().filter(|alert| fired(one, alert)).cloned().collect();
@@ -110,8 +114,9 @@ fn settle(alert: &mut Alert, known: &[Known]) {
 fn holds_back(alert: &Alert, known: &[Known], cooldown: Duration, now: Timestamp) -> Held {
     let asked = Asked {
         since: alert.starts_at,
-        // What another that opened itself did not know of, its agent may have repaired all the same.
-        about: |one: &Known| one.alert(&alert.fingerprint).map(|_| true),
+        // What another that opened itself did not know of, its agent may have repaired all the same. And one that
+        // somebody deletes will not be there for the person whom it needs.
+        about: |one: &Known| one.alert(&alert.fingerprint).filter(|_| !one.goes).map(|_| true),
         stays: |phase| !held(phase),
     };
     held_back(&asked, known, cooldown, now)

@@ -271,8 +271,8 @@ impl Desk {
             Err(no) => return (vec![line(alerts.len(), Outcome::Refused, None, Some(no.message))], None),
         };
         // One request after another, so that they do not get into each other's way; other replicas may.
-        let lane = self.lane(&order.uid);
-        let _turn = lane.lock().await;
+        let own = self.lane(&order.uid);
+        let _turn = own.lock().await;
         let (resolved, firing): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| alert.ends_at.is_some());
         let mut lines = Vec::new();
         if !firing.is_empty() {

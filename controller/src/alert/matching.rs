@@ -9,9 +9,10 @@ use regex::{Regex, RegexBuilder};
 
 use crate::printable::short_line;
 
-/// Bytes that a regular expression may take once it is compiled: enough for some hundred words, and a thousand Subjects
-/// with sixteen of them each stay below what a controller has.
-const LARGEST: usize = 128 << 10;
+/// Bytes that a regular expression may take once it is compiled: enough for some hundred words.
+const LARGEST: usize = 64 << 10;
+/// Regular expressions that a Subject may have: whoever may write Subjects must not fill the controller's memory.
+const MOST: usize = 64;
 
 /// The rules of a Subject.
 #[derive(Debug, Default)]
@@ -35,10 +36,15 @@ impl Rules {
     /// Makes them ready. A rule with a mistake in it fits nothing; each mistake is a sentence that names its place.
     #[must_use]
     pub fn new(rules: &[AlertRule]) -> (Self, Vec<String>) {
-        let (mut ready, mut mistakes) = (Vec::new(), Vec::new());
+        let (mut ready, mut mistakes, mut regexes) = (Vec::new(), Vec::new(), 0);
         for (at, rule) in rules.iter().enumerate() {
             let mut whole = Vec::new();
             for (of, matcher) in rule.matchers.iter().enumerate() {
+                regexes += usize::from(matches!(matcher.op, MatchOp::Fits | MatchOp::FitsNot));
+                if regexes > MOST {
+                    mistakes.push(format!("spec.alerts[{at}]: a Subject has at most {MOST} regular expressions"));
+                    break;
+                }
                 match Ready::new(matcher) {
                     Ok(one) => whole.push(one),
                     Err(why) => mistakes.push(format!("spec.alerts[{at}].matchers[{of}]: {why}")),
@@ -178,6 +184,16 @@ mod tests {
         assert!(!rules.fit(&labels(&[])));
         assert!(!Rules::new(&[]).0.fit(&labels(&[("job", "shop")])), "no rule, no alert");
         assert!(!Rules::new(&[AlertRule::default()]).0.fit(&labels(&[])), "a rule without matchers");
+    }
+
+    #[test]
+    fn there_is_an_end_to_regular_expressions() {
+        let one = "{matchers: [{name: l, op: '=~', value: 'a.*'}]}";
+        let all = |count: usize| rules(&format!("[{}]", vec![one; count].join(", ")));
+        assert!(all(MOST).1.is_empty());
+        assert_eq!(all(MOST + 1).1, ["spec.alerts[64]: a Subject has at most 64 regular expressions"]);
+        assert!(all(MOST + 1).0.fit(&labels(&[("l", "abc")])), "the others go on");
+        assert!(fits("{name: l, op: '=~', value: '\\w+-\\d{3}'}", Some("shop-123")));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Known {
     pub created: Timestamp,
     /// How and when it ended.
     pub ended: Option<(IncidentPhase, Timestamp)>,
+    /// Whether it is being deleted, and will be known to nobody.
+    pub goes: bool,
     /// Whether an agent works on it or will, and may repair.
     pub repairs: bool,
 }
@@ -63,6 +65,7 @@ impl Known {
             severity: incident.spec.severity,
             created,
             ended,
+            goes: incident.metadata.deletion_timestamp.is_some(),
             repairs: acts && !rejected,
         }
     }

@@ -138,9 +138,10 @@ impl Desk {
         let Happened { receiver, notice, step, why } = &happened;
         let Topic::Incident(about) = &notice.topic else {
             let topic = notice.topic.key();
-            match why {
-                Some(why) => tracing::warn!(receiver, topic, why, "a receiver of notices is not told"),
-                None => tracing::info!(receiver, topic, ?step, "a receiver of notices was told"),
+            if let Some(why) = why {
+                tracing::warn!(receiver, topic, why, "a receiver of notices is not told");
+            } else {
+                tracing::info!(receiver, topic, ?step, "a receiver of notices was told");
             }
             return;
         };
@@ -205,7 +206,7 @@ impl Desk {
                 Ok(Written::Gone) => drop(self.records.remove(&uid)),
                 Ok(Written::Later(_)) => {}
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "what was told is not in the status yet; trying again")
+                    tracing::warn!(error = chain(&error), "what was told is not in the status yet; trying again");
                 }
             }
         }

@@ -51,9 +51,11 @@ pub async fn run(
                     courier.look(&patience.long_enough(waits, config.waiting_after, Instant::now(), Timestamp::now()));
                 }
                 happened = courier.next() => for one in happened {
-                    match one.why {
-                        Some(why) => tracing::warn!(receiver = one.receiver, why, "a receiver is not told that the database is away"),
-                        None => tracing::info!(receiver = one.receiver, step = ?one.step, "a receiver was told of the database"),
+                    let receiver = one.receiver;
+                    if let Some(why) = one.why {
+                        tracing::warn!(receiver, why, "a receiver is not told that the database is away");
+                    } else {
+                        tracing::info!(receiver, step = ?one.step, "a receiver was told of the database");
                     }
                 },
             }

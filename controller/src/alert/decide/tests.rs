@@ -46,6 +46,7 @@ fn incident(name: &str, alerts: &[KnownAlert], ended: Option<(IncidentPhase, i64
         severity: Severity::Error,
         created: at(0),
         ended: ended.map(|(phase, end)| (phase, at(end))),
+        goes: false,
         repairs: true,
     }
 }
@@ -137,6 +138,8 @@ fn what_an_agent_could_not_repair_needs_a_person_and_no_other_agent() {
         let over = [incident("i", &[knows_alert("a", 0, None)], Some((phase, 100)))];
         assert_eq!(firing(vec![alert("a", 0)], &over, OPENING, at(10_000)), Decision::Had { incident: "i".into() });
         assert_eq!(decided(&[alert("a", 5000)], &over, 10_000).0, "open", "it was gone, and came again");
+        let goes = [Known { goes: true, ..over[0].clone() }];
+        assert_eq!(decided(&[alert("a", 0)], &goes, 150).0, "wait", "somebody deletes it");
     }
 }
 

@@ -36,6 +36,7 @@ fn monitors(name: &str, violations: &[Violation], ended: Option<(IncidentPhase, 
         severity: Severity::Error,
         created: at(0),
         ended: ended.map(|(phase, seconds)| (phase, at(seconds))),
+        goes: false,
         repairs: true,
     }
 }
