@@ -97,9 +97,8 @@ impl Alertmanager {
             if ready.is_ok_and(|answer| answer.status().is_success()) {
                 return Self { url, client };
             }
-            if begun.elapsed() > LONG {
-                panic!("Alertmanager is not ready: {}", docker(&["logs", &name]).await);
-            }
+            let logs = || async { docker(&["logs", &name]).await };
+            assert!(begun.elapsed() < LONG, "Alertmanager is not ready: {}", logs().await);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -262,8 +262,7 @@ startsAt: 'has(body.since) ? body.since : null'
 
     #[test]
     fn what_is_wrong_names_the_expression() {
-        type Change = fn(&mut Value);
-        let wrong: [(Change, &str); 8] = [
+        let wrong: [(fn(&mut Value), &str); 8] = [
             (
                 |body| drop(body.as_object_mut().unwrap().remove("service")),
                 "`subject` of the webhook \"pager\" in the configuration (body.service): it cannot be evaluated on this body: No such key: service",

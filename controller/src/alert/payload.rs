@@ -267,8 +267,7 @@ mod tests {
         assert!(read(b"\xff\xfe").unwrap_err().starts_with("the body is no JSON: "));
         assert!(read(&b"[".repeat(10_000)).unwrap_err().starts_with("the body is no JSON: "));
         assert_eq!(read(b"[1]").unwrap_err(), "the body is a list, and Alertmanager's payload is an object");
-        type Change = fn(&mut Value);
-        let wrong: [(Change, &str); 14] = [
+        let wrong: [(fn(&mut Value), &str); 14] = [
             (|all| drop(all.as_object_mut().unwrap().remove("alerts")), "`alerts` is missing: it is a list"),
             (|all| all["alerts"] = json!({}), "`alerts` is an object, and has to be a list"),
             (|all| all["alerts"] = json!(["x"]), "`alerts[0]` is \"x\", and has to be an object"),

@@ -159,7 +159,7 @@ mod tests {
         let mut patience = Patience::default();
         let (begin, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let away = || [("engine", (What::Engine, "away".to_owned()))].into();
-        let after = Duration::from_secs(60);
+        let after = Duration::from_mins(1);
         let later = |seconds| begin + Duration::from_secs(seconds);
         assert!(patience.long_enough(away(), after, begin, at).is_empty());
         assert!(patience.long_enough(BTreeMap::new(), after, later(30), at).is_empty());
