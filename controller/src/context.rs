@@ -22,7 +22,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::monitor::Watch;
-use crate::notice::desk::Leaving;
+use crate::notice::board::Leaving;
 use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;

@@ -5,8 +5,10 @@
 //! database or an engine that is away. [`book`] (pure) compares that with what a receiver was told, and says what is to be
 //! sent: that it is so, that it still is, that it is over. [`courier`] sends, [`words`] are what is sent, and [`desk`] is
 //! the task of the process that leads, which keeps what was told in the Incidents' statuses. So a restart neither forgets
-//! a page nor repeats one. [`waiting`] is for what hinders everybody from leading.
+//! a page nor repeats one. [`board`] is the cluster as far as that needs
+//! it, [`waiting`] is for what hinders everybody from leading.
 
+pub mod board;
 pub mod book;
 pub mod courier;
 pub mod desk;

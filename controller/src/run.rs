@@ -38,7 +38,7 @@ use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::monitor;
 use crate::notice;
-use crate::notice::desk::Leaving;
+use crate::notice::board::Leaving;
 use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};

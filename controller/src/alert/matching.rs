@@ -10,9 +10,9 @@ use regex::{Regex, RegexBuilder};
 use crate::printable::short_line;
 
 /// Bytes that a regular expression may take once it is compiled: enough for some hundred words.
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = 256 << 10;
 /// Regular expressions that a Subject may have: whoever may write Subjects must not fill the controller's memory.
-const MOST: usize = 64;
+const MOST: usize = 32;
 
 /// The rules of a Subject.
 #[derive(Debug, Default)]
@@ -191,7 +191,7 @@ mod tests {
         let one = "{matchers: [{name: l, op: '=~', value: 'a.*'}]}";
         let all = |count: usize| rules(&format!("[{}]", vec![one; count].join(", ")));
         assert!(all(MOST).1.is_empty());
-        assert_eq!(all(MOST + 1).1, ["spec.alerts[64]: a Subject has at most 64 regular expressions"]);
+        assert_eq!(all(MOST + 1).1, ["spec.alerts[32]: a Subject has at most 32 regular expressions"]);
         assert!(all(MOST + 1).0.fit(&labels(&[("l", "abc")])), "the others go on");
         assert!(fits("{name: l, op: '=~', value: '\\w+-\\d{3}'}", Some("shop-123")));
     }

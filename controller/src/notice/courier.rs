@@ -215,4 +215,6 @@ fn alerts_at(url: &Url) -> Url {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

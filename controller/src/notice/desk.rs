@@ -2,7 +2,7 @@
 //! were told.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::Incident;
@@ -12,44 +12,24 @@ use serde_json::json;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Board, News};
 use super::book::Step;
 use super::courier::{Courier, Happened};
 use super::record::{self, Record};
 use super::wanted::{Patience, of_incidents, waits};
 use super::{Notice, Topic};
 use crate::context::Context;
-use crate::error::chain;
+use crate::metrics::Metrics;
 use crate::monitor::watched::redactor;
-use crate::status::Written;
 
 /// Between two looks.
 const TICK: Duration = Duration::from_secs(1);
 /// Statuses that are written in one tick.
 const WRITTEN: usize = 10;
-/// Who writes them.
-const MANAGER: &str = "operator-notices";
-
-/// Deleted Incidents of which somebody was told, for those who are to hear that it is over.
-#[derive(Debug, Default)]
-pub struct Leaving(Mutex<Vec<Arc<Incident>>>);
-
-impl Leaving {
-    /// This one goes.
-    pub fn note(&self, incident: &Incident) {
-        let incident = Arc::new(incident.clone());
-        if !record::open(&incident).is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(incident);
-        }
-    }
-
-    fn take(&self) -> Vec<Arc<Incident>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// Runs until `stop`. Without receivers there is nothing to do.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let config = &context.defaults.config.notices;
+    let config = context.defaults.config.notices.clone();
     if config.receivers.is_empty() {
         return;
     }
@@ -59,23 +39,26 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         Topic::Waits { .. } => redactor(&redaction, "notice").text(text).value,
     };
     let may = move || leadership.check().map_err(|error| error.to_string());
+    let metrics = context.metrics.clone();
     let courier =
-        Courier::new(&config.receivers, &context.installation, Arc::new(clean), Arc::new(may), context.metrics.clone());
+        Courier::new(&config.receivers, &context.installation, Arc::new(clean), Arc::new(may), metrics.clone());
     match courier {
         Ok(courier) => {
-            let desk =
-                Desk { context: context.clone(), courier, patience: Patience::default(), records: HashMap::new() };
+            let desk = Desk::new(context, courier, config.waiting_after, metrics);
             stop.run_until_cancelled(desk.run()).await;
         }
         Err(why) => tracing::error!(why, "nobody can be told that a person is needed"),
     }
 }
 
-struct Desk {
-    context: Arc<Context>,
+/// The task.
+pub struct Desk {
+    board: Arc<dyn Board>,
     courier: Courier,
     patience: Patience,
-    /// What was told and is not in a status yet, or may not be: by UID.
+    waiting_after: Duration,
+    metrics: Arc<Metrics>,
+    /// What was told, of the Incidents of which something was told since this began: by UID.
     records: HashMap<String, Kept>,
 }
 
@@ -87,9 +70,16 @@ struct Kept {
 }
 
 impl Desk {
-    async fn run(mut self) {
-        self.context.incidents.are_listed().await;
-        for incident in self.incidents() {
+    /// A task that knows nothing yet.
+    #[must_use]
+    pub fn new(board: Arc<dyn Board>, courier: Courier, waiting_after: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { board, courier, patience: Patience::default(), waiting_after, metrics, records: HashMap::new() }
+    }
+
+    /// Runs for ever.
+    pub async fn run(mut self) {
+        self.board.listed().await;
+        for incident in self.board.incidents() {
             self.remember(&incident);
         }
         let mut tick = tokio::time::interval(TICK);
@@ -104,14 +94,11 @@ impl Desk {
                     for one in happened {
                         self.take(one).await;
                     }
+                    // At once: what stands in no status would be told again by the next controller.
+                    self.write().await;
                 }
             }
         }
-    }
-
-    fn incidents(&self) -> Vec<Arc<Incident>> {
-        let ours = |incident: &Arc<Incident>| self.context.serves(&incident.metadata);
-        self.context.incidents.state().into_iter().filter(ours).collect()
     }
 
     /// What an earlier controller told of it counts as told.
@@ -122,16 +109,15 @@ impl Desk {
     }
 
     fn look(&mut self) {
-        for incident in self.context.leaving.take() {
+        for incident in self.board.leaving() {
             self.remember(&incident);
         }
-        let incidents = self.incidents();
+        let incidents = self.board.incidents();
         let mut wanted = of_incidents(&incidents);
-        let after = self.context.defaults.config.notices.waiting_after;
-        let waits = self.patience.long_enough(waits(&incidents), after, Instant::now(), Timestamp::now());
-        wanted.extend(waits);
+        let waits = waits(&incidents);
+        wanted.extend(self.patience.long_enough(waits, self.waiting_after, Instant::now(), Timestamp::now()));
         self.courier.look(&wanted);
-        self.context.metrics.notices_waiting.set(i64::try_from(self.courier.waiting()).unwrap_or(i64::MAX));
+        self.metrics.notices_waiting.set(i64::try_from(self.courier.waiting()).unwrap_or(i64::MAX));
     }
 
     async fn take(&mut self, happened: Happened) {
@@ -147,40 +133,34 @@ impl Desk {
         };
         let incident = about.incident.clone();
         let name = format!("{}/{}", incident.namespace().unwrap_or_default(), incident.name_any());
-        let events = &self.context.events;
-        match step {
+        let news = match step {
             Step::Told => {
                 tracing::info!(receiver, incident = name, "told that a person is needed");
                 let note = format!("{receiver} was told that a person is needed ({})", about.reason.as_str());
-                events.normal(&*incident, "Notified", "Notify", &note).await;
+                Some(News { warning: false, reason: "Notified", note })
             }
             Step::Ended => {
                 tracing::info!(receiver, incident = name, "told that nobody is needed any more");
-                // One that is gone has nobody who reads of it.
-                if self.is_there(&incident) {
-                    let note = format!("{receiver} was told that nobody is needed any more");
-                    events.normal(&*incident, "NoticeEnded", "Notify", &note).await;
-                }
+                let note = format!("{receiver} was told that nobody is needed any more");
+                Some(News { warning: false, reason: "NoticeEnded", note })
             }
             Step::Failed => {
                 let why = why.as_deref().unwrap_or_default();
                 tracing::warn!(receiver, incident = name, why, "a receiver of notices is not told; trying again");
                 let note = format!("{receiver} could not be told, and is tried again: {why}");
-                events.warning(&*incident, "NotNotified", "Notify", &note).await;
+                Some(News { warning: true, reason: "NotNotified", note })
             }
-            Step::FailedAgain | Step::Refreshed => {}
+            Step::FailedAgain | Step::Refreshed => None,
+        };
+        // One that is gone has nobody who reads of it.
+        if let Some(news) = news.filter(|_| self.board.now(&incident).is_some()) {
+            self.board.tell(&incident, news).await;
         }
-        let uid = incident.uid().unwrap_or_default();
-        let kept = self.records.entry(uid).or_insert_with(|| {
+        let kept = self.records.entry(incident.uid().unwrap_or_default()).or_insert_with(|| {
             let record = Record::of(incident.status.as_ref());
             Kept { incident: incident.clone(), record, news: false }
         });
         kept.news |= kept.record.note(&happened, Timestamp::now());
-    }
-
-    fn is_there(&self, incident: &Incident) -> bool {
-        let now = self.context.incidents.get(&kube::runtime::reflector::ObjectRef::from_obj(incident));
-        now.is_some_and(|now| now.uid() == incident.uid() && now.metadata.deletion_timestamp.is_none())
     }
 
     /// Writes what is new. What cannot be written now is tried again with the next tick.
@@ -189,34 +169,27 @@ impl Desk {
             self.records.iter().filter(|(_, kept)| kept.news).map(|(uid, _)| uid.clone()).take(WRITTEN).collect();
         for uid in wanted {
             let Some(kept) = self.records.get_mut(&uid) else { continue };
-            let key = kube::runtime::reflector::ObjectRef::from_obj(&*kept.incident);
-            let Some(now) = self.context.incidents.get(&key).filter(|now| now.uid().as_deref() == Some(&uid)) else {
+            let Some(now) = self.board.now(&kept.incident) else {
                 self.records.remove(&uid);
                 continue;
             };
             let old = now.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
             let condition = kept.record.condition(&old, now.metadata.generation, Timestamp::now());
-            let status =
-                json!({"notices": kept.record.notices(), "conditions": condition.into_iter().collect::<Vec<_>>()});
-            match self.context.status.write_as(MANAGER, &*now, &status).await {
-                Ok(Written::Yes) => {
+            let conditions: Vec<_> = condition.into_iter().collect();
+            let status = json!({"notices": kept.record.notices(), "conditions": conditions});
+            match self.board.write(&now, &status).await {
+                Ok(true) => {
                     kept.incident = now;
                     kept.news = false;
                 }
-                Ok(Written::Gone) => drop(self.records.remove(&uid)),
-                Ok(Written::Later(_)) => {}
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "what was told is not in the status yet; trying again");
-                }
+                Ok(false) => drop(self.records.remove(&uid)),
+                Err(why) => tracing::warn!(why, "what was told is not in the status yet; trying again"),
             }
         }
-        // What is over and written is known by the status from now on.
-        let there: std::collections::HashSet<String> = self.records.keys().cloned().collect();
-        for uid in there {
-            let done = self.records.get(&uid).is_some_and(|kept| !kept.news && !self.is_there(&kept.incident));
-            if done {
-                self.records.remove(&uid);
-            }
-        }
+        let board = &self.board;
+        self.records.retain(|_, kept| kept.news || board.now(&kept.incident).is_some());
     }
 }
+
+#[cfg(test)]
+mod tests;

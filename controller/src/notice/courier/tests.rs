@@ -1,52 +1,11 @@
 //! Receivers as real servers.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::Mutex;
-
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
 use crds::Incident;
 
+use super::testing::Ear;
 use super::*;
 use crate::config::Config;
 use crate::notice::wanted::of_incidents;
-
-/// What was heard: path, the header `authorization`, body.
-type Heard = (String, Option<String>, Value);
-
-#[derive(Clone, Default)]
-struct Ear {
-    heard: Arc<Mutex<Vec<Heard>>>,
-    answers: Arc<Mutex<VecDeque<StatusCode>>>,
-}
-
-impl Ear {
-    async fn listen(&self) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(hear).with_state(self.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        address
-    }
-
-    fn heard(&self) -> Vec<Heard> {
-        std::mem::take(&mut *self.heard.lock().unwrap())
-    }
-
-    fn answer(&self, answers: &[u16]) {
-        let answers = answers.iter().map(|code| StatusCode::from_u16(*code).unwrap());
-        self.answers.lock().unwrap().extend(answers);
-    }
-}
-
-async fn hear(State(ear): State<Ear>, uri: Uri, headers: HeaderMap, body: String) -> (StatusCode, &'static str) {
-    let header = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-    ear.heard.lock().unwrap().push((uri.path().to_owned(), header, serde_json::from_str(&body).unwrap()));
-    let status = ear.answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
-    (status, "an answer\u{1b}[2J")
-}
 
 fn escalated(names: &[&str]) -> Wanted {
     let incident = |name: &&str| -> Arc<Incident> {
