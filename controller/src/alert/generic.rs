@@ -217,6 +217,9 @@ mod tests {
 
     use super::*;
 
+    /// A change of what is right, and what is said of it.
+    type Mistake = (fn(&mut Value), &'static str);
+
     const YAML: &str = "
 name: pager
 subject: body.service
@@ -262,7 +265,7 @@ startsAt: 'has(body.since) ? body.since : null'
 
     #[test]
     fn what_is_wrong_names_the_expression() {
-        let wrong: [(fn(&mut Value), &str); 8] = [
+        let wrong: [Mistake; 8] = [
             (
                 |body| drop(body.as_object_mut().unwrap().remove("service")),
                 "`subject` of the webhook \"pager\" in the configuration (body.service): it cannot be evaluated on this body: No such key: service",

@@ -200,6 +200,9 @@ mod tests {
 
     use super::*;
 
+    /// A change of what is right, and what is said of it.
+    type Mistake = (fn(&mut Value), &'static str);
+
     fn payload(change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut payload = json!({
             "version": "4", "groupKey": "{}:{service=\"shop\"}", "truncatedAlerts": 0, "status": "firing",
@@ -267,7 +270,7 @@ mod tests {
         assert!(read(b"\xff\xfe").unwrap_err().starts_with("the body is no JSON: "));
         assert!(read(&b"[".repeat(10_000)).unwrap_err().starts_with("the body is no JSON: "));
         assert_eq!(read(b"[1]").unwrap_err(), "the body is a list, and Alertmanager's payload is an object");
-        let wrong: [(fn(&mut Value), &str); 14] = [
+        let wrong: [Mistake; 14] = [
             (|all| drop(all.as_object_mut().unwrap().remove("alerts")), "`alerts` is missing: it is a list"),
             (|all| all["alerts"] = json!({}), "`alerts` is an object, and has to be a list"),
             (|all| all["alerts"] = json!(["x"]), "`alerts[0]` is \"x\", and has to be an object"),

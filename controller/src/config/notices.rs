@@ -188,6 +188,21 @@ mod tests {
         assert_eq!((config.waiting_after.as_secs(), config.receivers.len()), (300, 0));
     }
 
+    /// What `docs/alerts.md` says is copied: it has to be right.
+    #[test]
+    fn the_documentation_is_read() {
+        let text = include_str!("../../../docs/alerts.md");
+        let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let of = |begin: &str| *blocks.iter().find(|block| block.starts_with(begin)).unwrap();
+        let config = Config::parse(&format!("{}{}", of("webhooks:"), of("notices:"))).unwrap();
+        assert_eq!((config.webhooks.generic.len(), config.notices.receivers.len()), (1, 2));
+        let subject: crds::Subject = serde_saphyr::from_str(of("apiVersion:")).unwrap();
+        kube::core::cel::validate_cel(&subject).unwrap();
+        assert!(crate::alert::matching::Rules::new(&subject.spec.alerts).1.is_empty());
+        let alertmanager: serde_json::Value = serde_saphyr::from_str(of("route:")).unwrap();
+        assert_eq!(alertmanager["receivers"][0]["webhook_configs"][0]["send_resolved"], true);
+    }
+
     #[test]
     fn what_is_wrong_is_said_at_the_start() {
         for (wrong, sentence) in [
