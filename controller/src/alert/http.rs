@@ -206,6 +206,8 @@ async fn alertmanager(State(webhooks): State<Webhooks>, request: Request) -> Res
         };
         drop(body);
         let own = read.own;
+        let category = crate::metrics::Category { category: "own".into() };
+        webhooks.0.metrics.alerts.get_or_create(&category).inc_by(u64::try_from(own).unwrap_or(u64::MAX));
         let report = desk.take(read.alerts, read.left_out).await;
         answer(Report { own, ..report })
     });

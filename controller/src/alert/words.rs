@@ -136,6 +136,9 @@ fn description(firing: &[Alert], recurrence: &Recurrence, left_out: u64, clean: 
             alert.severity.as_str(),
             whole(alert.starts_at)
         );
+        if !alert.summary.is_empty() {
+            let _ = writeln!(text, "{}", clean(&alert.summary));
+        }
         text.push_str(&details(alert, clean));
     }
     if firing.len() > DESCRIBED {
@@ -150,13 +153,9 @@ fn description(firing: &[Alert], recurrence: &Recurrence, left_out: u64, clean: 
     cut(text, DESCRIPTION)
 }
 
-/// What an alert says, in lines.
+/// What an alert says beside its summary, in lines.
 fn details(alert: &Alert, clean: Clean<'_>) -> String {
     let mut text = String::new();
-    let summary = clean(&alert.summary);
-    if !summary.is_empty() {
-        let _ = writeln!(text, "{summary}");
-    }
     let labels: Vec<String> = alert
         .labels
         .iter()

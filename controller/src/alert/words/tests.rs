@@ -51,6 +51,7 @@ fn an_incident_says_which_alert_it_is_and_what_that_says() {
     assert!(spec.description.contains("- labels: alertname=\"HighLatency\", instance=\"f00d\""));
     assert_eq!(spec.evidence.len(), 2);
     assert_eq!(spec.evidence[0].source, "alert HighLatency f00d");
+    assert!(spec.evidence[0].message.starts_with("HighLatency: p99 is 2 s\n- labels: "), "{:?}", spec.evidence[0]);
     let origin = spec.origin.clone().unwrap();
     assert_eq!(origin.alerts.iter().map(|alert| alert.fingerprint.as_str()).collect::<Vec<_>>(), ["f00d", "beef"]);
     assert!(origin.violated.is_empty());
