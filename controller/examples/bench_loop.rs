@@ -67,7 +67,7 @@ async fn main() -> Outcome<()> {
         project,
         image,
     };
-    let measured = rig.measure().await;
+    let measured = Box::pin(rig.measure()).await;
     if let Some(engine) = engine {
         engine.docker.remove_network(&rig.project).await?;
     }

@@ -77,6 +77,9 @@ pub enum AuditError {
 }
 
 impl AuditError {
+    /// The category of [`AuditError::Fenced`].
+    pub const FENCED: &'static str = "audit_fenced";
+
     /// Whether the same call may succeed later without anybody changing anything here.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -91,7 +94,7 @@ impl AuditError {
             Self::OutOfSequence { .. } => "audit_out_of_sequence",
             Self::Schema(_) => "audit_schema",
             Self::Refused(_) => "audit_refused",
-            Self::Fenced(_) => "audit_fenced",
+            Self::Fenced(_) => Self::FENCED,
             Self::NotFound(_) => "audit_not_found",
         }
     }

@@ -12,7 +12,6 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::Verifier;
-use crate::agent::verify::NoInvariants;
 use crate::audit::AuditStore;
 use crate::events::Events;
 use crate::halt::Halt;
@@ -95,11 +94,10 @@ impl Context {
             .is_none_or(|owner| *owner == self.installation)
     }
 
-    /// What sees whether a Subject is well: the one place where a session and the monitor meet. There is no monitor
-    /// yet, so nothing can be seen.
+    /// What sees whether a Subject is well: the one place where a session and the monitor meet.
     #[must_use]
-    pub fn verifier(&self, _subject: &ObjectRef<Subject>) -> Arc<dyn Verifier> {
-        Arc::new(NoInvariants)
+    pub fn verifier(&self, subject: &ObjectRef<Subject>) -> Arc<dyn Verifier> {
+        self.watch.verifier(subject)
     }
 
     /// The halt of the whole installation, if there is one.

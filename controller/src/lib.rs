@@ -36,6 +36,7 @@ pub mod halt;
 pub mod http;
 pub mod incident;
 pub mod invariant;
+pub mod json;
 pub mod leader;
 pub mod logging;
 pub mod metrics;

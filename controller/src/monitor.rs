@@ -39,6 +39,7 @@ pub mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crds::Subject;
 use kube::runtime::reflector::ObjectRef;
@@ -46,6 +47,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agent::verify::{PATIENCE, Verifier};
 use crate::metrics::Metrics;
 use crate::sandbox::SandboxError;
 use bench::Bench;
@@ -53,6 +55,7 @@ use observers::{Observers, Survey};
 use order::Order;
 use outside::Outside;
 use task::{Command, Shared, Task};
+use verifier::SubjectVerifier;
 pub use watched::{Registry, Watched};
 
 /// How many observers are made at once.
@@ -66,6 +69,8 @@ pub struct Watch {
     survey: watch::Sender<Option<Result<Arc<Survey>, SandboxError>>>,
     entries: Mutex<HashMap<ObjectRef<Subject>, Entry>>,
     registry: Registry,
+    /// For how long a session that is to be proven waits for its Subject to be watched.
+    patience: Duration,
     tasks: TaskTracker,
     leave: CancellationToken,
 }
@@ -100,15 +105,28 @@ impl Watch {
             survey,
             entries: Mutex::default(),
             registry,
+            patience: PATIENCE,
             tasks: TaskTracker::new(),
             leave: CancellationToken::new(),
         }
+    }
+
+    /// The same with another patience with Subjects that nobody watches.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// What is seen of a Subject, if it is watched.
     #[must_use]
     pub fn of(&self, subject: &ObjectRef<Subject>) -> Option<Arc<Watched>> {
         self.registry.of(subject)
+    }
+
+    /// What proves that an Incident of a Subject is over.
+    #[must_use]
+    pub fn verifier(&self, subject: &ObjectRef<Subject>) -> Arc<dyn Verifier> {
+        Arc::new(SubjectVerifier::new(self.registry.clone(), subject.clone(), self.patience))
     }
 
     /// Watches a Subject as it stands now, if there is an order for it; else it is not watched any more, and its observer

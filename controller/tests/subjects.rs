@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use controller::invariant::{Compiled, Judge};
+use controller::invariant::{Compiled, Judge, View};
 use controller::probe::Round;
+use crds::SubjectSpec;
 use crds::invariant::InvariantState;
 
 #[path = "subjects/files.rs"]
 mod files;
+#[path = "subjects/pd.rs"]
+mod pd;
 #[path = "subjects/record.rs"]
 mod record;
 
@@ -57,6 +60,64 @@ fn a_node_that_was_killed_is_named_and_nothing_else_is_violated() {
     assert!(message.contains("node2 does not answer") && message.contains("exited, exit code 137"), "{message}");
     let others = all.iter().filter(|(name, (state, _))| *name != "node_down" && *state == InvariantState::Violated);
     assert_eq!(others.count(), 0, "{all:#?}");
+}
+
+/// The Subject of `TiKV`, whose PDs and Prometheus are this server.
+fn tikv(cluster: &pd::Cluster) -> SubjectSpec {
+    let mut spec = files::subject("tikv").spec;
+    let server = cluster.address.to_string();
+    for http in spec.probes.iter_mut().filter_map(|probe| probe.http.as_mut()) {
+        http.url = http.url.replace("{{target}}:2379", &format!("{server}/{{{{target}}}}"));
+    }
+    for prometheus in spec.probes.iter_mut().filter_map(|probe| probe.prometheus.as_mut()) {
+        prometheus.url = prometheus.url.replace("prometheus:9090", &server);
+    }
+    spec
+}
+
+/// How the invariants stand when everything has answered for two minutes as it does now.
+async fn seen(spec: &SubjectSpec) -> Vec<View> {
+    let (compiled, mistakes) = Compiled::new(spec);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let mut judge = Judge::new(Arc::new(compiled));
+    let mut rounds = controller::probe::once(&spec.probes).await.unwrap();
+    let begun = rounds[0].at;
+    for seconds in (0..=120).step_by(5) {
+        for round in &mut rounds {
+            round.at = begun + jiff::SignedDuration::from_secs(seconds);
+            judge.take(round);
+        }
+    }
+    judge.views()
+}
+
+/// Not a real `TiKV`: a server that answers in the documented shape of its interfaces.
+#[tokio::test]
+async fn what_pd_and_prometheus_say_of_a_tikv_is_judged() {
+    let cluster = pd::Cluster::start().await;
+    let mut spec = tikv(&cluster);
+    // Their heartbeats stand still, because nobody is there: that is the one thing that is violated.
+    let healthy = seen(&spec).await;
+    let wrong = |view: &&View| view.state != InvariantState::Ok && view.name != "store_down";
+    assert_eq!(healthy.iter().filter(wrong).count(), 0, "{healthy:#?}");
+    for (what, file, invariant, said) in [
+        ("/stores", "stores-disconnected.json", "store_down", "Disconnected"),
+        ("/down-peer", "regions-down-peer.json", "region_health", "have one that is down"),
+        ("/miss-peer", "regions-miss-peer.json", "region_health", "regions miss a replica"),
+        ("histogram_quantile", "prometheus-latency-high.json", "high_latency", "p99 has been above 100 ms"),
+        ("store_size_bytes", "prometheus-space-low.json", "low_disk_space", "percent of its space left"),
+        ("/stores", "no-leader", "pd_down", "does not answer for the cluster"),
+    ] {
+        cluster.heal();
+        cluster.say(what, file);
+        if invariant == "pd_down" {
+            // Without a leader nobody knows the stores.
+            spec.invariants.retain(|one| one.name == invariant);
+        }
+        let all = seen(&spec).await;
+        let found = all.iter().find(|view| view.name == invariant).unwrap();
+        assert!(found.state == InvariantState::Violated && found.message.contains(said), "{file}: {all:#?}");
+    }
 }
 
 /// What an agent's `docker compose` is given is the file that people use.

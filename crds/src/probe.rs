@@ -37,12 +37,12 @@ pub struct Probe {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 64))]
     #[schemars(inner(length(min = 1, max = 253)))]
-    #[x_kube(validation = Rule::new("self.all(x, self.exists_one(y, y == x))").message("each target stands there once"))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub targets: Vec<String>,
     /// What is kept of the reading's `value`: a name, and a CEL expression over `value`, `status` and `target`. Without
     /// it the whole value is kept, as far as a round's 64 KiB reach.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[validate(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     pub select: BTreeMap<String, String>,
     /// A request over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub struct HttpProbe {
     pub method: HttpMethod,
     /// Headers; values may have `{{target}}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[validate(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     pub headers: BTreeMap<String, String>,
     /// What is sent; may have `{{target}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

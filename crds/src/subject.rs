@@ -160,7 +160,7 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 2, max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')").message("cooldown is a duration between 0s and 24h, such as 2m"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')").message("cooldown is a duration between 0s and 24h, such as 2m"))]
     pub cooldown: Option<Duration>,
     /// How it is proven that an Incident is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,7 +195,7 @@ pub struct RecurrencePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 2, max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('720h')").message("window is a duration between 0s and 720h, such as 1h"))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('720h')").message("window is a duration between 0s and 720h, such as 1h"))]
     pub window: Option<Duration>,
     /// How often within it the same may come again before a person is needed at once. 2 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

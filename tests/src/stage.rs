@@ -8,11 +8,14 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use controller::audit::testing::{TestDatabase, TestServer};
+use crds::Subject;
+use crds::condition::find;
+use kube::api::{Patch, PatchParams};
 use offline_model::{Handle, Options, ScriptSet, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::counter::{Counter, docker, script};
 use crate::gate::{Gate, To, postgres, scan};
@@ -173,11 +176,40 @@ impl Stage {
         Controller::start(self.directory.path(), name, &variables)
     }
 
+    /// From now on the first subject is watched: its container has to run, and an Incident is over only when that was
+    /// seen for two seconds.
+    ///
+    /// # Errors
+    /// When that is not taken, or not seen to hold in time.
+    pub async fn watch(&self) -> Result<(), String> {
+        let patch = Patch::Merge(json!({"spec": {
+            "probes": [{"name": "containers", "interval": "1s", "docker": {}}],
+            "invariants": [{"name": "stopped", "forEach": "probes.containers.value",
+                            "violated": "item.state != 'running'", "message": "{{ key }} is {{ item.state }}"}],
+            "policy": {"verification": {"stabilization": "2s"}},
+        }}));
+        let subjects = self.namespace.api::<Subject>();
+        let name = "counter-0";
+        subjects.patch(name, &PatchParams::default(), &patch).await.map_err(|error| error.to_string())?;
+        let begun = Instant::now();
+        loop {
+            let subject = subjects.get(name).await.map_err(|error| error.to_string())?;
+            let conditions = subject.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            if find(conditions, "Healthy").is_some_and(|healthy| healthy.status == "True") {
+                return Ok(());
+            }
+            if begun.elapsed() > LONG {
+                return Err(format!("the subject is not seen to be healthy: {:#?}", subject.status));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Applies an Incident whose commands leave tokens that begin with `row`.
     pub async fn apply(&self, row: &str, subject: usize, mut more: Value) {
         more["title"] = format!("The stage's {row}").into();
         if subject > 0 {
-            more["agent"] = serde_json::json!({"model": format!("{MODEL}-{subject}")});
+            more["agent"] = json!({"model": format!("{MODEL}-{subject}")});
         }
         self.namespace.incident(row, &format!("counter-{subject}"), more).await;
     }

@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use operator_tests::{Cluster, TempNamespace, phase, root, run, wait_until};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(2);
 const PROJECT: &str = "ratelimiter";
 
 /// What is looked at, and what has to hold.

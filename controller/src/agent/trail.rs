@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::audit::{EntryBody, RecordError, Recorder};
+use crate::audit::{AuditError, EntryBody, RecordError, Recorder};
 
 /// Writes one session's entries, one after another.
 #[async_trait]
@@ -37,6 +37,12 @@ impl TrailError {
     #[must_use]
     pub fn category(&self) -> &'static str {
         self.category
+    }
+
+    /// Whether another controller leads, and writes.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.category == AuditError::FENCED
     }
 }
 

@@ -17,6 +17,7 @@ use super::notes;
 use crate::audit::entry::{
     ControlEntry, ControlEvent, EntryBody, StreamRecord, ToolResultEntry, TurnEntry, VerificationEntry,
 };
+use crate::json::length;
 use crate::model::Usage;
 use crate::money::NanoDollars;
 
@@ -106,7 +107,7 @@ impl Transcript {
         self.last_seq = seq;
         match body {
             EntryBody::Incident(incident) => {
-                self.add(incident.system.len() + incident.tools.to_string().len() + incident.user.len());
+                self.add(incident.system.len() + length(&incident.tools) + incident.user.len());
                 self.notes.push(incident.user.clone());
                 let notes = incident.incident.get("notes").and_then(Value::as_array).map_or(0, Vec::len);
                 self.heard = i64::try_from(notes).unwrap_or(i64::MAX);
@@ -151,7 +152,7 @@ impl Transcript {
         self.notes.clear();
         self.open = tool_uses(&turn.message);
         if let Some(message) = sendable(&turn.message) {
-            self.bytes += len(message.to_string().len());
+            self.bytes += len(length(&message));
             self.messages.push(Arc::new(message));
         }
         self.turns = turn.turn;
@@ -282,6 +283,7 @@ impl Transcript {
         let notes = self.notes.iter().map(|text| json!({"type": "text", "text": text}));
         let content: Vec<Value> = self.results.iter().cloned().chain(notes).collect();
         (!content.is_empty()).then(|| {
+            // Put in, and not written into the macro, which would copy all of it.
             let mut message = json!({"role": "user"});
             message["content"] = Value::Array(content);
             message

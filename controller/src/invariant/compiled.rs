@@ -15,6 +15,8 @@ use super::template::Template;
 
 /// Of a probe's interval and timeout, if the Subject does not say them.
 const USUAL: (i64, i64) = (5, 3);
+/// No series is watched for longer.
+const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// How far back a workload's counter is watched.
 pub(super) const COUNTER_WINDOW: SignedDuration = SignedDuration::from_secs(10);
 
@@ -221,6 +223,9 @@ impl Compiling<'_> {
                     probe.interval.as_secs()
                 );
                 return Err((format!("{field}.window"), why));
+            }
+            if window > LONGEST_WINDOW {
+                return Err((format!("{field}.window"), "a window is not longer than 1h".into()));
             }
             reads.add(more);
             over.push(Watch { name: name.clone(), value, window, reads: indexes });

@@ -72,7 +72,7 @@ impl Each {
             Value::Map(map) => {
                 for (key, item) in map.map.iter() {
                     let name = match &self.key {
-                        Some(key) => self.name(key, item, context)?,
+                        Some(key) => name_of(key, item, context)?,
                         None => key.to_string(),
                     };
                     add(name, item.clone())?;
@@ -81,7 +81,7 @@ impl Each {
             Value::List(items) => {
                 for item in items.iter() {
                     let name = match &self.key {
-                        Some(key) => self.name(key, item, context)?,
+                        Some(key) => name_of(key, item, context)?,
                         None => shown(item),
                     };
                     add(name, item.clone())?;
@@ -91,12 +91,13 @@ impl Each {
         }
         Ok(found)
     }
+}
 
-    fn name(&self, key: &Program, item: &Value, context: &Context<'_>) -> Result<String, String> {
-        let mut scope = context.new_inner_scope();
-        scope.add_variable_from_value("item", item.clone());
-        cel::evaluate(key, &scope).map(|key| shown(&key)).map_err(|why| format!("key: {why}"))
-    }
+/// The key of an element.
+fn name_of(key: &Program, item: &Value, context: &Context<'_>) -> Result<String, String> {
+    let mut scope = context.new_inner_scope();
+    scope.add_variable_from_value("item", item.clone());
+    cel::evaluate(key, &scope).map(|key| shown(&key)).map_err(|why| format!("key: {why}"))
 }
 
 /// What kind of value it is.

@@ -70,13 +70,13 @@ impl Judge {
         }
         self.now = self.now.max(round.at);
         self.sample_counter(probe);
-        self.judge(Some(probe));
+        self.judge(Some(probe), round.at);
     }
 
     /// Judges everything as of now: what is stale, and what is over its grace.
     pub fn look(&mut self, now: Timestamp) -> Vec<Turned> {
         self.now = self.now.max(now);
-        self.judge(None)
+        self.judge(None, self.now)
     }
 
     /// How all invariants stand.
@@ -123,14 +123,15 @@ impl Judge {
         })
     }
 
-    fn judge(&mut self, probe: Option<usize>) -> Vec<Turned> {
+    /// `begin` is when that began to be so what is seen now: a round may come later than a look.
+    fn judge(&mut self, probe: Option<usize>, begin: Timestamp) -> Vec<Turned> {
         let compiled = self.compiled.clone();
         let mut standings = std::mem::take(&mut self.standings);
         let turned = self.with_probes(|context| {
             let mut turned = Vec::new();
             for (rule, standing) in compiled.rules.iter().zip(&mut standings) {
                 if probe.is_none_or(|probe| rule.reads.contains(&probe)) {
-                    let keys = self.judge_rule(rule, standing, context, probe);
+                    let keys = self.judge_rule(rule, standing, context, (probe, begin));
                     turned.extend(keys.into_iter().map(|key| Turned { invariant: rule.name.clone(), key }));
                 }
             }
@@ -145,7 +146,7 @@ impl Judge {
         rule: &Rule,
         standing: &mut RuleStanding,
         context: &Context<'_>,
-        probe: Option<usize>,
+        (probe, begin): (Option<usize>, Timestamp),
     ) -> Vec<String> {
         let body = match &rule.body {
             Ok(body) => body,
@@ -179,7 +180,7 @@ impl Judge {
                 }
             };
             let one = standing.keys.entry(key.clone()).or_insert_with(|| Standing::new(self.now));
-            if one.take(said, rule.grace, self.now) {
+            if one.take(said, rule.grace, begin, self.now) {
                 turned.push(key);
             }
         }
@@ -229,7 +230,7 @@ impl RuleStanding {
     fn nobody_can_say(&mut self, why: String, rule: &Rule, now: Timestamp) -> Vec<String> {
         let mut turned = Vec::new();
         for (key, one) in self.keys.iter_mut().filter(|(_, one)| !one.gone) {
-            if one.take(Said::Unknown(why.clone()), rule.grace, now) {
+            if one.take(Said::Unknown(why.clone()), rule.grace, now, now) {
                 turned.push(key.clone());
             }
         }

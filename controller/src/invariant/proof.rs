@@ -30,7 +30,7 @@ impl Judge {
                 match one.state {
                     InvariantState::Ok => {}
                     InvariantState::Violated if one.gone || !self.is_old(rule, since) => {
-                        violated.push(named(one.view(key)))
+                        violated.push(named(one.view(key)));
                     }
                     InvariantState::Violated | InvariantState::Pending | InvariantState::Unknown => {
                         unknown.push(named(one.view(key)));

@@ -45,8 +45,8 @@ impl Standing {
     }
 
     /// Takes in what is said now. A time of which nobody can say anything neither ends a violation nor counts for its
-    /// grace. Whether the state is another than before.
-    pub(super) fn take(&mut self, said: Said, grace: SignedDuration, now: Timestamp) -> bool {
+    /// grace. `onset` is when what is said began to be so. Whether the state is another than before.
+    pub(super) fn take(&mut self, said: Said, grace: SignedDuration, onset: Timestamp, now: Timestamp) -> bool {
         let before = (self.state, self.gone);
         self.gone = false;
         match said {
@@ -63,8 +63,8 @@ impl Standing {
                 self.message = why;
             }
             Said::Violated(message) => {
-                let begun = *self.begun.get_or_insert(now);
-                let running = *self.running.get_or_insert(now);
+                let begun = *self.begun.get_or_insert(onset);
+                let running = *self.running.get_or_insert(onset);
                 let violated = self.counted.saturating_add(now.duration_since(running));
                 self.state = if violated >= grace { InvariantState::Violated } else { InvariantState::Pending };
                 self.since = begun;

@@ -129,12 +129,13 @@ impl Outside for Kubernetes {
         let order = order.clone();
         tokio::spawn(async move {
             let incident = of.and_then(|of| context.incidents.get(&of));
-            for News { warning, reason, note } in news {
+            for News { warning, reason, about, note } in news {
+                let action = crate::printable::short_line(&format!("Watch {about}"), 120);
                 let (events, subject) = (&context.events, &*order.subject);
                 match (&incident, warning) {
-                    (Some(incident), _) => events.warning(&**incident, reason, "Watch", &note).await,
-                    (None, true) => events.warning(subject, reason, "Watch", &note).await,
-                    (None, false) => events.normal(subject, reason, "Watch", &note).await,
+                    (Some(incident), _) => events.warning(&**incident, reason, &action, &note).await,
+                    (None, true) => events.warning(subject, reason, &action, &note).await,
+                    (None, false) => events.normal(subject, reason, &action, &note).await,
                 }
             }
         });

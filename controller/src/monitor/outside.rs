@@ -17,6 +17,8 @@ pub struct News {
     pub warning: bool,
     /// A CamelCase word.
     pub reason: &'static str,
+    /// What it is about, such as `down[a]`: Events of one reason about the same are counted as one.
+    pub about: String,
     /// A sentence.
     pub note: String,
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crds::Subject;
 use crds::invariant::InvariantState;
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-use super::watched::Watched;
+use super::watched::{Registry, Watched};
 use crate::agent::verify::{Finding, Verdict, Verification, Verifier};
 use crate::invariant::Proof;
 
@@ -24,6 +26,50 @@ impl WatchVerifier {
     #[must_use]
     pub fn new(watched: Arc<Watched>) -> Self {
         Self(watched)
+    }
+}
+
+/// The proof of one session, on whoever watches its Subject when it is asked for: a session that is gone on with begins
+/// before its Subject is watched again, and one that is deleted is watched by nobody any more.
+pub struct SubjectVerifier {
+    registry: Registry,
+    subject: ObjectRef<Subject>,
+    patience: Duration,
+}
+
+impl SubjectVerifier {
+    /// On this Subject. For so long is it waited for that somebody watches it.
+    #[must_use]
+    pub fn new(registry: Registry, subject: ObjectRef<Subject>, patience: Duration) -> Self {
+        Self { registry, subject, patience }
+    }
+
+    async fn watched(&self) -> WatchVerifier {
+        loop {
+            if let Some(watched) = self.registry.of(&self.subject) {
+                return WatchVerifier::new(watched);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Verifier for SubjectVerifier {
+    fn can_prove(&self) -> bool {
+        self.registry.of(&self.subject).is_some_and(|watched| WatchVerifier::new(watched).can_prove())
+    }
+
+    async fn verify(&self, request: &Verification) -> Verdict {
+        let Ok(verifier) = tokio::time::timeout(self.patience, self.watched()).await else {
+            let message = "nobody looks at the Subject any more".to_owned();
+            return Verdict::Unknown { why: vec![Finding { message, ..Finding::default() }] };
+        };
+        verifier.verify(request).await
+    }
+
+    async fn healed(&self) {
+        self.watched().await.healed().await;
     }
 }
 

@@ -1,11 +1,9 @@
 //! Readings on their way into one round, which has to fit into a line: values are left out, largest first.
 
 use std::collections::BTreeMap;
-use std::io;
-
-use serde::Serialize;
 
 use super::round::{LONGEST_LINE, Reading, Round};
+use crate::json::length;
 use crate::printable;
 
 /// Characters of an error that are kept.
@@ -82,26 +80,6 @@ pub fn line(round: &Round) -> String {
     let mut line = serde_json::to_string(round).unwrap_or_default();
     line.push('\n');
     line
-}
-
-/// The length of something in JSON, without making it.
-fn length(of: &impl Serialize) -> usize {
-    struct Count(usize);
-
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut count = Count(0);
-    // Counting does not fail, and a value that is no JSON is as good as too long.
-    serde_json::to_writer(&mut count, of).map_or(usize::MAX / 2, |()| count.0)
 }
 
 #[cfg(test)]

@@ -105,11 +105,16 @@ mod tests {
     fn a_reader_that_does_not_read_costs_rounds_and_no_memory() {
         let (reader, writer) = io::pipe().unwrap();
         let output = Output::start(writer).unwrap();
+        // The writer is at it: what it takes out of the queue comes on top of what waits there.
+        output.put(round(0));
+        while !output.is_empty() {
+            std::thread::yield_now();
+        }
         (0..100_000).for_each(|n| output.put(round(n)));
-        // What waits, and what the pipe took meanwhile; whoever reads again gets whole lines.
+        // What the pipe holds and what waits; whoever reads again gets whole lines.
         drop(output);
         let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-        assert!((WAITING..5000).contains(&lines.len()), "{}", lines.len());
+        assert!(lines.len() > WAITING && lines.len() < 5000, "{}", lines.len());
         assert!(lines.iter().all(|line| serde_json::from_str::<Round>(line).is_ok()));
     }
 

@@ -80,7 +80,8 @@ async fn find(audit: &dyn AuditStore, uid: &str, attempt: i64, seat: &Seat) -> R
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use std::time::Duration;
 

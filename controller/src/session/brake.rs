@@ -167,7 +167,8 @@ impl Brake for SessionBrake {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use serde_json::json;
     use tokio::sync::watch;

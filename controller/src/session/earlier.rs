@@ -128,7 +128,8 @@ pub(super) fn field(text: &mut String, name: &str, said: Option<&str>) {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use jiff::Timestamp;
     use serde_json::{Value, json};

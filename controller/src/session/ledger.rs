@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::execs::Changes;
-use crate::agent::{Progress, Trail};
+use crate::agent::{Progress, Trail, TrailError};
 use crate::audit::EntryBody;
 use crate::audit::entry::{Change, ChangeEntry, ChangeOrigin, ChangeResult, CompletedChange};
 use crate::halt::Halt;
@@ -98,17 +98,23 @@ impl SessionLedger {
         Some(Claim { ledger: self, seq, origin, is_kept: false })
     }
 
-    async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, String> {
+    async fn write(&self, entry: ChangeEntry, patience: Duration) -> Result<i64, TrailError> {
         let masked = self.redactor.change_entry(&entry).value;
         let body = EntryBody::Change(masked.clone());
         let recorded = tokio::time::timeout(patience, self.trail.record_within(body.clone(), patience)).await;
-        let seq = recorded
-            .map_err(|_| format!("audit unavailable: the store did not answer within {} s", patience.as_secs()))?
-            .map_err(|error| format!("audit unavailable: {error}"))?;
+        let seq = recorded.unwrap_or_else(|_| {
+            let reason = format!("the store did not answer within {} s", patience.as_secs());
+            Err(TrailError { category: "record_gave_up", reason })
+        })?;
         self.state().take(seq, &masked);
         self.progress.send_modify(|progress| progress.saw(seq, Timestamp::now(), &body));
         Ok(seq)
     }
+}
+
+/// For the agent, in whose `docker` command it stands.
+fn unavailable(error: &TrailError) -> String {
+    format!("audit unavailable: {error}")
 }
 
 /// Gives a change back whose end did not come to be on record.
@@ -137,7 +143,12 @@ impl Drop for Claim<'_> {
 impl Ledger for SessionLedger {
     async fn begin(&self, change: &Change) -> Result<i64, String> {
         self.gate.check()?;
-        let seq = self.write(ChangeEntry::Begun(change.clone()), BEGIN).await?;
+        let written = self.write(ChangeEntry::Begun(change.clone()), BEGIN).await;
+        if written.as_ref().is_err_and(TrailError::is_fenced) {
+            // Another controller leads: the gateway asks it, and this one says nothing in its stead.
+            tokio::time::sleep(BEGIN).await;
+        }
+        let seq = written.map_err(|error| unavailable(&error))?;
         self.open().insert(seq, change.origin);
         Ok(seq)
     }
@@ -146,7 +157,7 @@ impl Ledger for SessionLedger {
         // Each has one end, whoever knows it first.
         let Some(claim) = self.claim(begun) else { return Ok(()) };
         let completed = CompletedChange { change: begun, result: result.clone() };
-        self.write(ChangeEntry::Completed(completed), COMPLETE).await?;
+        self.write(ChangeEntry::Completed(completed), COMPLETE).await.map_err(|error| unavailable(&error))?;
         claim.keep();
         Ok(())
     }
@@ -156,15 +167,17 @@ impl Ledger for SessionLedger {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::audit::entry::{ChangeOutcome, ChangeTarget};
     use crate::audit::fake::Fault;
-    use crate::audit::testing::samples::session;
+    use crate::audit::testing::samples;
     use crate::audit::{AuditStore, EntryKind, FakeStore, Recorder};
+    use crate::session::SessionId;
 
     fn change() -> Change {
         let target = ChangeTarget { kind: "container".into(), id: "1".into(), name: "a".into(), service: None };
@@ -172,18 +185,38 @@ mod tests {
         Change { action, target, summary, argv: Vec::new(), call, origin: None }
     }
 
-    #[tokio::test]
-    async fn each_change_has_one_end_also_one_that_an_earlier_controller_began() {
-        let (store, new) = (FakeStore::new(), session("i", 1));
+    /// A store with a session, and what writes to it.
+    async fn session() -> (FakeStore, SessionId, Arc<Recorder>) {
+        let (store, new) = (FakeStore::new(), samples::session("i", 1));
         let record = store.begin_session(&new).await.unwrap();
         let recorder = Recorder::new(Arc::new(store.clone()), &record, CancellationToken::new());
-        let recorder = Arc::new(recorder);
-        let earlier = recorder.record(EntryBody::Change(ChangeEntry::Begun(change()))).await.unwrap();
-        let open = BTreeMap::from([(earlier, None)]);
+        (store, new.id, Arc::new(recorder))
+    }
+
+    fn ledger(id: &SessionId, recorder: Arc<Recorder>, open: BTreeMap<i64, Option<ChangeOrigin>>) -> SessionLedger {
         let gate = Gate { cancel: CancellationToken::new(), halt: watch::channel(None).1 };
         let progress = watch::Sender::new(Progress::default());
-        let ledger =
-            SessionLedger::new(recorder, progress, gate, Redactor::of_tests(&new.id), open, Changes::default());
+        SessionLedger::new(recorder, progress, gate, Redactor::of_tests(id), open, Changes::default())
+    }
+
+    #[tokio::test]
+    async fn who_does_not_lead_refuses_nothing_in_the_stead_of_who_does() {
+        let (store, id, recorder) = session().await;
+        let ledger = ledger(&id, recorder, BTreeMap::new());
+        store.depose();
+        let silence = tokio::time::timeout(Duration::from_millis(200), ledger.begin(&change())).await;
+        assert!(silence.is_err(), "the gateway is answered: {silence:?}");
+        store.heal();
+        store.fail_kind(EntryKind::Change, Fault::Refused);
+        let said = ledger.begin(&change()).await.unwrap_err();
+        assert!(said.starts_with("audit unavailable: "), "{said}");
+    }
+
+    #[tokio::test]
+    async fn each_change_has_one_end_also_one_that_an_earlier_controller_began() {
+        let (store, id, recorder) = session().await;
+        let earlier = recorder.record(EntryBody::Change(ChangeEntry::Begun(change()))).await.unwrap();
+        let ledger = ledger(&id, recorder, BTreeMap::from([(earlier, None)]));
 
         let begun = ledger.begin(&change()).await.unwrap();
         assert_eq!(ledger.left_open(), [(earlier, None), (begun, None)]);
@@ -196,7 +229,7 @@ mod tests {
         ledger.settle("nobody knows").await;
         ledger.settle("nobody knows").await;
         let ends: Vec<_> = store
-            .bodies(&new.id)
+            .bodies(&id)
             .into_iter()
             .filter_map(|body| match body {
                 EntryBody::Change(ChangeEntry::Completed(done)) => Some((done.change, done.result.outcome)),

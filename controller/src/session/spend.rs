@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::postgres::SpendToday;
 use crate::audit::{AuditError, PostgresStore};
+use crate::json;
 use crate::metrics::Metrics;
 use crate::model::{ErrorKind, Model, ModelError, ModelEvent, ModelMessage, ModelRequest, OnEvent, PriceTable};
 use crate::money::NanoDollars;
@@ -235,27 +235,9 @@ fn may_cost(category: &str) -> bool {
 
 /// Bytes of what is sent.
 fn size(request: &ModelRequest) -> u64 {
-    let messages: usize = request.messages.iter().map(|message| written(message)).sum();
-    let tools = if request.tools.is_null() { 0 } else { written(&request.tools) };
+    let messages: usize = request.messages.iter().map(json::length).sum();
+    let tools = if request.tools.is_null() { 0 } else { json::length(&request.tools) };
     (request.system.len() + messages + tools) as u64
-}
-
-/// How long a value is as JSON, without making that text.
-fn written(value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Neither a value nor the counter can fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
 }
 
 #[cfg(test)]

@@ -128,7 +128,8 @@ fn wants(incident: &Incident, record: &SessionRecord) -> bool {
     incident.spec.attempt == attempt && !status.is_some_and(|status| status.phase.is_finished())
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use super::*;
     use crate::audit::SessionState;

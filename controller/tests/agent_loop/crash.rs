@@ -377,8 +377,8 @@ struct DyingVerifier {
 impl DyingVerifier {
     fn is_paused(&self) -> bool {
         let calls = self.provider.calls().into_iter();
-        let set = calls.filter_map(|call| if let FakeCall::Pause(_, paused) = call { Some(paused) } else { None });
-        set.last() == Some(true)
+        let mut set = calls.filter_map(|call| if let FakeCall::Pause(_, paused) = call { Some(paused) } else { None });
+        set.next_back() == Some(true)
     }
 }
 

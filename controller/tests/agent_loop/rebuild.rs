@@ -1,5 +1,7 @@
 //! The conversation that is rebuilt from the rows is the one that was sent.
 
+use std::sync::Arc;
+
 use controller::agent::transcript::Transcript;
 use controller::audit::{EntryBody, EntryKind};
 use controller::model::StopReason;
@@ -52,7 +54,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Checks a conversation as the API does: results answer exactly the calls of the message before,
 /// first in their message.
-fn check(messages: &[std::sync::Arc<Value>]) {
+fn check(messages: &[Arc<Value>]) {
     for (index, message) in messages.iter().enumerate() {
         let blocks = message["content"].as_array().unwrap();
         assert!(!blocks.is_empty());

@@ -89,7 +89,7 @@ impl Entries {
         let frozen = Frozen::read(&first).unwrap();
         let at = "2026-01-28T20:54:48Z".parse().unwrap();
         let mut entries = Self { state: State::default(), frozen, seq: 0, at };
-        entries.take(EntryBody::Incident(first));
+        entries.take(&EntryBody::Incident(first));
         entries
     }
 
@@ -97,10 +97,10 @@ impl Entries {
         Self::new(Proving { provable: true, ..Proving::default() })
     }
 
-    fn take(&mut self, body: EntryBody) {
+    fn take(&mut self, body: &EntryBody) {
         self.seq += 1;
         self.at += 1.second();
-        self.state.take(self.seq, self.at, &body);
+        self.state.take(self.seq, self.at, body);
     }
 
     /// The agent concludes in another turn.
@@ -109,7 +109,7 @@ impl Entries {
         let id = format!("call_{turn}");
         let message =
             json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "conclude", "input": {}}]});
-        self.take(EntryBody::Turn(TurnEntry {
+        self.take(&EntryBody::Turn(TurnEntry {
             turn,
             message,
             stop_reason: Some("tool_use".to_owned()),
@@ -122,7 +122,7 @@ impl Entries {
             max_tokens: None,
             stop_details: Value::Null,
         }));
-        self.take(EntryBody::ToolCall(ToolCallEntry {
+        self.take(&EntryBody::ToolCall(ToolCallEntry {
             turn,
             tool_use_id: id.clone(),
             tool: "conclude".to_owned(),
@@ -132,7 +132,7 @@ impl Entries {
             timeout_ms: None,
         }));
         let call = self.seq;
-        self.take(EntryBody::Conclusion(ConclusionEntry {
+        self.take(&EntryBody::Conclusion(ConclusionEntry {
             turn,
             outcome,
             root_cause: "the disk".to_owned(),
@@ -140,7 +140,7 @@ impl Entries {
             evidence: Vec::new(),
             follow_up: None,
         }));
-        self.take(EntryBody::ToolResult(ToolResultEntry {
+        self.take(&EntryBody::ToolResult(ToolResultEntry {
             turn,
             call,
             tool_use_id: id,
@@ -157,7 +157,7 @@ impl Entries {
 
     fn begun(&mut self, attempt: u32) -> &mut Self {
         let begun = BegunVerification { attempt, attempts: 3, stabilization_ms: 15_000 };
-        self.take(EntryBody::Verification(VerificationEntry::Begun(begun)));
+        self.take(&EntryBody::Verification(VerificationEntry::Begun(begun)));
         self
     }
 
@@ -166,14 +166,14 @@ impl Entries {
         let findings = if verdict == VerdictWord::Holds { Vec::new() } else { vec![finding] };
         let (window_ms, seen) = if verdict == VerdictWord::Holds { (15_000, 14) } else { (0, 0) };
         let ended = EndedVerification { attempt, verdict, findings, more: 0, window_ms, seen, details: Value::Null };
-        self.take(EntryBody::Verification(VerificationEntry::Ended(ended)));
+        self.take(&EntryBody::Verification(VerificationEntry::Ended(ended)));
         self
     }
 
     fn limit(&mut self) -> &mut Self {
         let details = json!({"limit": "TurnBudget", "maxTokens": 100});
         let message = "30 turns are used up.".to_owned();
-        self.take(EntryBody::Control(ControlEntry { event: ControlEvent::Budget, message, details }));
+        self.take(&EntryBody::Control(ControlEntry { event: ControlEvent::Budget, message, details }));
         self
     }
 

@@ -1,4 +1,4 @@
-//! A small server that answers like the placement drivers of TiKV and like Prometheus, from `subjects/tikv/fixtures`.
+//! A small server that answers like the placement drivers of `TiKV` and like Prometheus, from `subjects/tikv/fixtures`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,9 @@ async fn answer(State(answers): State<Answers>, request: Request) -> Response {
     match found {
         // A PD that has no leader to ask.
         Some("no-leader") => (StatusCode::SERVICE_UNAVAILABLE, "[PD:server:ErrLeaderNil]no leader").into_response(),
-        Some(file) => fs::read_to_string(files::root().join("subjects/tikv/fixtures").join(file)).unwrap().into_response(),
+        Some(file) => {
+            fs::read_to_string(files::root().join("subjects/tikv/fixtures").join(file)).unwrap().into_response()
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

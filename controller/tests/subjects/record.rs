@@ -52,10 +52,10 @@ pub(crate) async fn record(name: &str, seconds: u64, file: &str) {
         .spawn()
         .unwrap();
     let (lines, read) = mpsc::channel::<String>();
-    let observed = lines.clone();
+    let heard = lines.clone();
     let output = child.stdout.take().unwrap();
     std::thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| observed.send(line))
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| heard.send(line))
     });
 
     let docker = Docker::connect_with_local_defaults().unwrap();

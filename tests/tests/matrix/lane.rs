@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::Incident;
+use kube::api::ListParams;
 use operator_tests::checks::Tally;
 use operator_tests::counter::{docker, try_docker};
 use operator_tests::gate::Hold;
 use operator_tests::process::Controller;
 use operator_tests::stage::{LONG, Stage};
-use operator_tests::{condition, wait_until};
+use operator_tests::{condition, phase, wait_until};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -41,6 +42,7 @@ impl Lane {
         let stage = Stage::set("matrix", 1).await;
         let mut leader = stage.controller("controller-0");
         leader.ready().await?;
+        stage.watch().await?;
         Ok(Self { stage, leader, rows: 0, controllers: 1 })
     }
 
@@ -60,6 +62,15 @@ impl Lane {
             self.start(&[]).await.map_err(|why| vec![why])?;
         }
         let tally = self.stage.judge(&incident, &self.stage.counters[0]).await?;
+        // Nothing is resolved unproven, and nothing is opened besides.
+        if phase(&incident) != "Resolved" || condition(&incident, "Verified").0 != "True" {
+            return Err(vec![format!("it ended {}", shown(&incident))]);
+        }
+        let opened = self.stage.namespace.api::<Incident>().list(&ListParams::default()).await;
+        let opened = opened.map_err(|error| vec![error.to_string()])?.items.len();
+        if opened != self.rows {
+            return Err(vec![format!("there are {opened} Incidents after {} rows", self.rows)]);
+        }
         let odd = |(command, outcome): (&String, &String)| {
             let allowed = outcome == "exited" || row.may.contains(&(command.as_str(), outcome.as_str()));
             (!allowed).then(|| format!("{command} ended as {outcome}"))

@@ -139,7 +139,7 @@ fn ends(call: &Call) -> bool {
 type Kind = (&'static str, &'static str, fn(&Call) -> bool);
 
 /// What is committed on the way, in order: the place before, the place after, which call it is.
-const COMMITTED: [Kind; 12] = [
+const COMMITTED: [Kind; 14] = [
     ("session's row, before commit", "session's row, after commit", |call| call.function == "begin_session"),
     ("`incident`, before commit", "`incident`, after commit", |call| entry(call, |kind, _| kind == "incident")),
     ("`turn`, before commit", "`turn`, after commit", |call| entry(call, |kind, _| kind == "turn")),
@@ -158,6 +158,12 @@ const COMMITTED: [Kind; 12] = [
         entry(call, |kind, data| kind == "change" && data["step"] == "completed")
     }),
     ("`conclusion`, before commit", "`conclusion`, after commit", |call| entry(call, |kind, _| kind == "conclusion")),
+    ("`verification` begun, before commit", "`verification` begun, after commit", |call| {
+        entry(call, |kind, data| kind == "verification" && data["step"] == "begun")
+    }),
+    ("`verification` ended, before commit", "`verification` ended, after commit", |call| {
+        entry(call, |kind, data| kind == "verification" && data["step"] == "ended")
+    }),
     ("`control` sealed, before commit", "`control` sealed, after commit", |call| {
         entry(call, |kind, data| kind == "control" && data["event"] == "sealed")
     }),
@@ -180,6 +186,7 @@ pub(crate) fn all() -> Vec<Row> {
         ("command ended, its outcome on the way", Engine(Back, &[r#""type":"finished""#])),
         ("command has begun", Working("c2")),
         ("command in the middle of its output", Working("c3")),
+        ("agent's container about to be paused", Engine(Out, &["/pause HTTP/1.1"])),
         ("model asked, question on the way", Model(Out, &["POST /v1/messages"])),
         ("model in the middle of its answer", Model(Back, &["x-offline-rule: second", "content_block_delta"])),
         ("containers about to be removed", Engine(Out, &["DELETE /"])),
@@ -224,9 +231,13 @@ pub(crate) fn all() -> Vec<Row> {
     for (place, at) in [
         begun,
         ("`conclusion`, before commit", Store(Side::Before, COMMITTED[9].2)),
+        ("`verification` ended, before commit", Store(Side::Before, COMMITTED[11].2)),
         ("containers about to be removed", Engine(Out, &["DELETE /"])),
     ] {
         rows.push(row(place, at, Fault::EngineRestart));
+    }
+    for fault in [Fault::DatabaseAway, Fault::EngineAway, Fault::ClusterAway, Fault::AgentRemoved] {
+        rows.push(row("`verification` ended, before commit", Store(Side::Before, COMMITTED[11].2), fault));
     }
     rows.push(row(answer.0, answer.1, Fault::ModelAway));
     rows.push(row(answer.0, answer.1, Fault::DatabaseRestart));

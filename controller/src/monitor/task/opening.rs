@@ -165,7 +165,11 @@ impl Task {
                 if now {
                     crate::metrics::Metrics::count(&self.shared.metrics.opened, "opened");
                     let note = format!("Incident {incident} for what is violated");
-                    self.outside.tell(&self.order, None, vec![News { warning: false, reason: "IncidentOpened", note }]);
+                    self.outside.tell(
+                        &self.order,
+                        None,
+                        vec![News { warning: false, reason: "IncidentOpened", about: incident.clone(), note }],
+                    );
                 }
             }
             Acted::Joined { incident, violations } => {
@@ -199,7 +203,7 @@ impl Task {
             let key = (incident.to_owned(), violation.named(), violation.since.as_second());
             if news.len() < READINGS && self.memory.theirs.insert(key) {
                 let note = format!("{}: {}", violation.label(), violation.message);
-                news.push(News { warning: true, reason: "InvariantViolated", note });
+                news.push(News { warning: true, reason: "InvariantViolated", about: violation.label(), note });
             }
         }
         // It does not grow without end: who is told again after a thousand hears little that is new.

@@ -138,16 +138,18 @@ impl Task {
         let violated = |violation: &Violation| News {
             warning: true,
             reason: "InvariantViolated",
+            about: violation.label(),
             note: format!("{} ({}): {}", violation.label(), violation.severity.as_str(), violation.message),
         };
         news.extend(turns.begun.iter().take(EVENTS).map(violated));
         if turns.begun.len() > EVENTS {
             let note = format!("{} more are violated", turns.begun.len() - EVENTS);
-            news.push(News { warning: true, reason: "InvariantViolated", note });
+            news.push(News { warning: true, reason: "InvariantViolated", about: "others".into(), note });
         }
         let cleared = |named: &crds::incident::Violated| News {
             warning: false,
             reason: "InvariantCleared",
+            about: format!("{}[{}]", named.invariant, named.key),
             note: if named.key.is_empty() {
                 format!("{} is not violated any more", named.invariant)
             } else {
@@ -157,7 +159,7 @@ impl Task {
         news.extend(turns.cleared.iter().take(EVENTS).map(cleared));
         if turns.cleared.len() > EVENTS {
             let note = format!("{} more are not violated any more", turns.cleared.len() - EVENTS);
-            news.push(News { warning: false, reason: "InvariantCleared", note });
+            news.push(News { warning: false, reason: "InvariantCleared", about: "others".into(), note });
         }
         if !news.is_empty() {
             self.outside.tell(&self.order, None, news);
