@@ -380,7 +380,8 @@ impl Desk {
                 tracing::info!(subject = order.name, incident = name, alerts = alerts.len(), "alerts open an Incident");
                 Metrics::count(&self.metrics.opened, "alert");
                 let note = format!("Incident {name} for alerts");
-                self.outside.tell(order, None, vec![News { warning: false, reason: "IncidentOpened", note }]);
+                let about = name.clone();
+                self.outside.tell(order, None, vec![News { warning: false, reason: "IncidentOpened", about, note }]);
                 Ok(Some(name))
             }
             // Another replica was faster, or this one's answer was lost: what stands there is looked at again.
@@ -417,7 +418,7 @@ impl Desk {
         let name = self.outside.clean(order, &format!("{} {}", first.name, first.summary));
         let more = if alerts.len() > 1 { format!(" and {} more", alerts.len() - 1) } else { String::new() };
         let note = format!("{}{more}: {why}", short_line(&name, 120));
-        self.outside.tell(order, None, vec![News { warning: true, reason, note }]);
+        self.outside.tell(order, None, vec![News { warning: true, reason, about: first.fingerprint.clone(), note }]);
     }
 
     fn lane(&self, uid: &str) -> Arc<tokio::sync::Mutex<()>> {

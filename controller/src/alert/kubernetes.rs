@@ -106,10 +106,12 @@ impl Outside for Cluster {
     fn tell(&self, order: &Arc<Order>, _incident: Option<&str>, news: Vec<News>) {
         let (recorder, order) = (self.recorder.clone(), order.clone());
         tokio::spawn(async move {
-            for News { warning, reason, note } in news {
+            for News { warning, reason, about, note } in news {
                 let type_ = if warning { EventType::Warning } else { EventType::Normal };
                 let note = Some(short_line(&note, 240));
-                let event = Event { type_, reason: reason.into(), note, action: "Alert".into(), secondary: None };
+                // Events of one reason and one action are counted as one.
+                let action = short_line(&format!("Alert {about}"), 120);
+                let event = Event { type_, reason: reason.into(), note, action, secondary: None };
                 if let Err(error) = recorder.publish(&event, &order.subject.object_ref(&())).await {
                     tracing::warn!(reason, error = chain(&error), "an Event could not be published");
                 }
