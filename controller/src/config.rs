@@ -1,7 +1,9 @@
 //! The configuration file: what is structured. Everything else is a flag (see [`crate::cli::run`]).
 
 mod budgets;
+pub mod notices;
 pub mod redaction;
+pub mod webhooks;
 pub mod window;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +33,10 @@ pub struct Config {
     pub redaction: redaction::RedactionConfig,
     /// When a conversation is made shorter.
     pub context: window::ContextConfig,
+    /// Who is told when a person is needed.
+    pub notices: notices::NoticesConfig,
+    /// Alerts of others than Alertmanager.
+    pub webhooks: webhooks::WebhooksConfig,
     /// Which namespace may name which compose projects and images. None: everybody everything.
     pub tenants: Tenants,
 }

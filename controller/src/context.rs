@@ -21,6 +21,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::monitor::Watch;
+use crate::notice::board::Leaving;
 use crate::redact::Redaction;
 use crate::sandbox::SandboxProvider;
 use crate::scope::Stores;
@@ -73,6 +74,8 @@ pub struct Context {
     pub model: Arc<dyn Model>,
     /// The small model's name, if summaries are wanted.
     pub summary_model: Option<String>,
+    /// Deleted Incidents of which somebody was told.
+    pub leaving: Leaving,
     /// Writes statuses.
     pub status: StatusWriter,
     /// Publishes Events.

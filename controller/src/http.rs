@@ -1,4 +1,4 @@
-//! The controller's own HTTP: `/healthz`, `/readyz`, `/metrics`.
+//! The controller's own HTTP: `/healthz`, `/readyz`, `/metrics`, and beside them the webhooks ([`crate::alert::http`]).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,13 +75,20 @@ pub async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Str
     TcpListener::bind(address).await.map_err(|error| format!("{setting}: cannot listen on {address}: {error}"))
 }
 
-/// Serves until `stop`.
-pub async fn serve(listener: TcpListener, readiness: Readiness, metrics: Arc<Metrics>, stop: CancellationToken) {
+/// Serves these and further routes until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    more: Router,
+    stop: CancellationToken,
+) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(text))
-        .with_state(Shared { readiness, metrics });
+        .with_state(Shared { readiness, metrics })
+        .merge(more);
     run(listener, router, stop).await;
 }
 

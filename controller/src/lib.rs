@@ -8,6 +8,7 @@
 //! * [`incident`] and [`subject`] reconcile the resources (dereference, validate, plan, apply, status);
 //! * [`tenancy`] says which namespace may name which projects and images;
 //! * [`monitor`] looks at every Subject: [`probe`] is what reads, [`invariant`] what judges; it opens Incidents;
+//! * [`alert`] takes alerts of others, which open Incidents as well; [`notice`] tells others when a person is needed;
 //! * [`session`] keeps one task per (Incident, attempt) and the queue before it;
 //! * [`agent`] is the loop: a model turn, its commands, the results, until it concludes;
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
@@ -19,6 +20,7 @@
 //! * [`cli`] has one file a subcommand.
 
 pub mod agent;
+pub mod alert;
 pub mod audit;
 pub mod cel;
 pub mod cli;
@@ -41,6 +43,7 @@ pub mod metrics;
 pub mod model;
 pub mod money;
 pub mod monitor;
+pub mod notice;
 pub mod printable;
 pub mod probe;
 mod processes;

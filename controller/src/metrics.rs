@@ -80,6 +80,14 @@ pub struct Metrics {
     pub judged: Histogram,
     /// Incidents that the monitor opened, violations that joined one, and how often it could not.
     pub opened: Family<Category, Counter>,
+    /// Requests of webhooks, by what was answered.
+    pub webhooks: Family<Category, Counter>,
+    /// Alerts that came, by what became of them.
+    pub alerts: Family<Category, Counter>,
+    /// What receivers of notices were told, or could not be.
+    pub notices: Family<Category, Counter>,
+    /// Notices that wait to arrive.
+    pub notices_waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -110,6 +118,10 @@ impl Default for Metrics {
             observer_restarts: Counter::default(),
             judged: Histogram::new(exponential_buckets(0.0001, 4.0, 10)),
             opened: Family::default(),
+            webhooks: Family::default(),
+            alerts: Family::default(),
+            notices: Family::default(),
+            notices_waiting: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -159,6 +171,7 @@ impl Default for Metrics {
         );
         registry.register("redacted", "Secrets that were masked in sessions that ended", metrics.redacted.clone());
         metrics.register_watching();
+        metrics.register_alerts();
         metrics
     }
 }
@@ -196,6 +209,15 @@ impl Metrics {
             "Incidents that the monitor opened, violations that joined one, and how often it could not",
             self.opened.clone(),
         );
+    }
+
+    /// Of alerts.
+    fn register_alerts(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("webhook_requests", "Requests of webhooks, by what was answered", self.webhooks.clone());
+        registry.register("alerts", "Alerts that came, by what became of them", self.alerts.clone());
+        registry.register("notices", "What receivers of notices were told, or could not be", self.notices.clone());
+        registry.register("notices_waiting", "Notices that wait to arrive", self.notices_waiting.clone());
     }
 
     /// How a Subject stands.

@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::desk::Desk;
+use crate::alert::http::{Token, Webhooks};
+use crate::alert::kubernetes::Cluster;
 use crate::audit::proof::Signer;
 use crate::audit::{AuditError, PostgresStore};
 use crate::cli::run::RunArgs;
@@ -34,6 +37,8 @@ use crate::metrics::{Installation, Metrics};
 use crate::model::Anthropic;
 use crate::model::anthropic::AnthropicOptions;
 use crate::monitor;
+use crate::notice;
+use crate::notice::board::Leaving;
 use crate::redact::{self, Redaction};
 use crate::sandbox::docker::DockerProvider;
 use crate::scope::{Scopes, route};
@@ -54,6 +59,7 @@ const ENDING: Duration = Duration::from_secs(8);
 /// what is wrong.
 pub async fn run(args: RunArgs) -> Result<(), String> {
     let config = Config::load(args.config.as_deref()).map_err(|error| error.to_string())?;
+    let token = args.webhook_token.as_ref().map(Token::new).transpose()?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_on_signal(stop.clone())?);
@@ -61,7 +67,12 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     readiness.pending("start", "the controller is starting");
     let listener = http::bind("OPERATOR_LISTEN", args.listen).await?;
-    tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), stop.clone()));
+    let webhooks = Webhooks::new(token, config.webhooks.generic.clone(), metrics.clone());
+    let router = webhooks.router();
+    tasks.spawn(http::serve(listener, readiness.clone(), metrics.clone(), router, stop.clone()));
+
+    let (notices, name) = (config.notices.clone(), args.installation.clone());
+    tasks.spawn(notice::waiting::run(notices, name, readiness.clone(), metrics.clone(), stop.clone()));
 
     let connected = tokio::select! {
         connected = connect(&args, config, &readiness, metrics, &stop) => Some(connected?),
@@ -69,6 +80,7 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     };
     let mut ended = Ok(());
     if let Some(connected) = connected {
+        webhooks.open(desk(&args, &connected));
         let store = connected.store.clone();
         let audit = http::bind("OPERATOR_AUDIT_LISTEN", args.audit_listen).await?;
         let watched = monitor::api::router(connected.watched.clone(), connected.redaction.clone());
@@ -85,6 +97,13 @@ pub async fn run(args: RunArgs) -> Result<(), String> {
     }
     tracing::info!("stopped");
     ended
+}
+
+/// Takes alerts, whether this process leads or stands by.
+fn desk(args: &RunArgs, connected: &Connected) -> Desk {
+    let Connected { client, redaction, config, metrics, .. } = connected;
+    let cluster = Cluster::new(client.clone(), args.namespaces(), args.installation.clone(), redaction.clone());
+    Desk::new(Arc::new(cluster), config.tenants.clone(), metrics.clone())
 }
 
 /// What both seats need.
@@ -120,6 +139,7 @@ async fn connect(
     let lease = Lease::new(url, &Lease::holder_name(), Pace::default()).map_err(wrong)?;
     let mut own = redact::passwords_in(url);
     own.push(args.anthropic_api_key.expose_secret().to_owned());
+    own.extend(args.webhook_token.iter().map(|token| token.expose_secret().to_owned()));
     let rules = redact::Rules::compile(&config.redaction, &own).map_err(|error| chain(&error))?;
     let options = AnthropicOptions::new(&args.anthropic_base_url, Some(args.anthropic_api_key.clone()));
     let model = Anthropic::new(options).map_err(|error| format!("ANTHROPIC_BASE_URL: {}", chain(&error)))?;
@@ -234,6 +254,7 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         dispatch: Dispatch::default(),
         places: Places::default(),
         halt,
+        leaving: Leaving::default(),
         audit: Arc::new(store.led_by(&leadership)),
         sandboxes: Arc::new(docker.clone()),
         model: Arc::new(model),
@@ -325,6 +346,7 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
     running.spawn(dispatch::run(context.clone(), stop.clone()));
     running.spawn(retire::run(context.clone(), stop.clone()));
     running.spawn(monitor::survey::run(context.clone(), stop.clone()));
+    running.spawn(notice::desk::run(context.clone(), stop.clone()));
     running.spawn(halt::watch::tell(context.clone(), stop.clone()));
     // Our containers leave the networks of a project that goes, so that it can go.
     let gone = stop.clone();

@@ -91,7 +91,6 @@ impl StatusWriter {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
         S: Serialize,
     {
-        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let uid = object.uid().unwrap_or_default();
         {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,6 +98,17 @@ impl StatusWriter {
                 return Ok(Written::Later(wait));
             }
         }
+        self.write_as(FIELD_MANAGER, object, status).await
+    }
+
+    /// Writes a part of a status at once: all that this manager has to say of it.
+    pub async fn write_as<K, S>(&self, manager: &str, object: &K, status: &S) -> Result<Written, StatusError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        S: Serialize,
+    {
+        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+        let uid = object.uid().unwrap_or_default();
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         // The UID makes sure that the status of a deleted object does not land on its successor.
         let patch = json!({
@@ -107,7 +117,7 @@ impl StatusWriter {
             "metadata": {"name": name, "uid": uid},
             "status": status,
         });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let params = PatchParams::apply(manager).force();
         // The API server knows no epochs.
         self.leadership.check()?;
         match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {

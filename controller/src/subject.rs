@@ -15,14 +15,19 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
+use crate::alert::matching::Rules;
 use crate::context::Context;
 use crate::incident::validate::Rejected;
 use crate::monitor;
 use crate::monitor::order::Order;
 use crate::monitor::watched::Snapshot;
+use crate::printable::short_line;
 use crate::sandbox::{HostAccess, SandboxError};
 use crate::status::{StatusError, Urgency, Written};
 use crate::tenancy::Tenants;
+
+/// The condition that says whether the rules for alerts can be understood.
+const ALERTS: &str = "Alerts";
 
 /// The containers of a project come and go without an event here.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -176,6 +181,7 @@ fn status(subject: &Subject, tenants: &Tenants, known: &Known, now: Timestamp) -
         }
     };
     set_condition(&mut status.conditions, "Accepted", holds, reason, &message, generation, now);
+    put_alerts(&mut status, subject, now);
     match &known.watched {
         Seen::Watched(Some(seen)) => monitor::status::put(&mut status, seen, generation, now),
         Seen::Watched(None) => {}
@@ -189,6 +195,22 @@ fn status(subject: &Subject, tenants: &Tenants, known: &Known, now: Timestamp) -
         last_incident: monitor::known::last(&known.incidents).map(name),
         ..status
     }
+}
+
+/// Whether what the Subject says of alerts can be understood; nothing where it says nothing.
+fn put_alerts(status: &mut SubjectStatus, subject: &Subject, now: Timestamp) {
+    let rules = &subject.spec.alerts;
+    if rules.is_empty() {
+        return status.conditions.retain(|condition| condition.type_ != ALERTS);
+    }
+    let (_, mistakes) = Rules::new(rules);
+    let (holds, reason, message) = if mistakes.is_empty() {
+        (ConditionStatus::True, "Valid", format!("{} rules say which alerts are this Subject's", rules.len()))
+    } else {
+        let said = format!("a rule with a mistake fits no alert: {}", mistakes.join("; "));
+        (ConditionStatus::False, "InvalidMatcher", short_line(&said, 2000))
+    };
+    set_condition(&mut status.conditions, ALERTS, holds, reason, &message, subject.metadata.generation, now);
 }
 
 /// The same with what the engine says of the project's containers. Pure.
@@ -263,6 +285,21 @@ mod tests {
         assert_eq!(status(&trusting, &none, &nothing(), Timestamp::now()), looked, "nothing new, nothing to write");
         let tenants: Tenants = serde_saphyr::from_str("[{namespaces: [team-b], projects: [shop]}]").unwrap();
         assert_eq!(reasons(&status(&trusting, &tenants, &nothing(), Timestamp::now())), ["Accepted ProjectNotAllowed"]);
+    }
+
+    #[test]
+    fn a_mistake_in_a_rule_for_alerts_is_a_condition() {
+        let said = |alerts: &str| {
+            let one = subject(&format!("{{where: {{docker: {{project: shop}}}}, alerts: {alerts}}}"));
+            let status = status(&one, &Tenants::default(), &nothing(), Timestamp::UNIX_EPOCH);
+            let found = crds::condition::find(&status.conditions, "Alerts").cloned();
+            found.map(|condition| (condition.status, condition.reason, condition.message))
+        };
+        assert_eq!(said("[]"), None);
+        assert_eq!(said("[{matchers: [{name: service, value: shop}]}]").unwrap().1, "Valid");
+        let (status, reason, message) = said("[{matchers: [{name: a, op: =~, value: '('}]}]").unwrap();
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidMatcher"));
+        assert!(message.starts_with("a rule with a mistake fits no alert: spec.alerts[0].matchers[0]: \"(\" is no"), "{message}");
     }
 
     #[test]

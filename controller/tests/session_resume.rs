@@ -122,6 +122,7 @@ impl World {
             dispatch: Dispatch::default(),
             places: Places::default(),
             halt: watch::channel(None).1,
+            leaving: controller::notice::board::Leaving::default(),
             audit: Arc::new(DyingStore { inner: Arc::new(self.store.clone()), fuse: self.fuse.clone() }),
             sandboxes: Arc::new(self.provider.clone()),
             model: Arc::new(DyingModel { inner, fuse: self.fuse.clone() }),

@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::KnownAlert;
+
 /// Notes that an Incident may have. The rule that they are only ever added counts up to it.
 pub const MOST_NOTES: usize = 32;
 
@@ -43,6 +45,7 @@ pub const MOST_NOTES: usize = 32;
     validation = Rule::new("self.subjectRef == oldSelf.subjectRef").message("subjectRef cannot be changed: apply a new Incident for another Subject").field_path(".subjectRef"),
     validation = Rule::new("self.attempt >= oldSelf.attempt").message("attempt can only be raised: each raise starts a new session").field_path(".attempt"),
     validation = Rule::new("!has(self.cancel) || self.cancel <= self.attempt").message("cancel is the number of the attempt to cancel: it cannot be beyond spec.attempt").field_path(".cancel"),
+    validation = Rule::new("!has(self.acknowledged) || self.acknowledged <= self.attempt").message("acknowledged is the number of the attempt whose end was noticed: it cannot be beyond spec.attempt").field_path(".acknowledged"),
     validation = Rule::new("!has(oldSelf.notes) || (has(self.notes) && self.notes.size() >= oldSelf.notes.size() && [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31].all(i, i >= oldSelf.notes.size() || self.notes[i] == oldSelf.notes[i]))").message("notes are only ever added, behind the ones that are there: the agent may have heard them").field_path(".notes")
 )]
 #[serde(rename_all = "camelCase")]
@@ -86,6 +89,12 @@ pub struct IncidentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(range(min = 1, max = 1000))]
     pub cancel: Option<i64>,
+
+    /// The number of the attempt whose end a person has taken note of: receivers of notices are told that nobody is
+    /// waited for any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(min = 1, max = 1000))]
+    pub acknowledged: Option<i64>,
 
     /// What a person has to say to the agent. Notes are only ever added, behind the ones that are there; a new one
     /// reaches the agent before its next turn. Each attempt hears all of them.
@@ -188,6 +197,10 @@ pub struct Origin {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 64))]
     pub violated: Vec<Violated>,
+    /// The alerts that it is about: the one that opened it, and those that joined it since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 1024))]
+    pub alerts: Vec<KnownAlert>,
     /// The name of the Incident of the same fingerprint that was resolved shortly before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 253))]
@@ -351,7 +364,7 @@ pub struct IncidentStatus {
     /// Where it stands.
     #[serde(default)]
     pub phase: IncidentPhase,
-    /// `Accepted`, `SessionReady`, `Concluded`, `Verified`, `Finished`.
+    /// `Accepted`, `SessionReady`, `Concluded`, `Verified`, `Finished`; and `Notified` where somebody is to be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -407,9 +420,30 @@ pub struct IncidentStatus {
     /// the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditHead>,
+    /// Who was told that a person is needed, each receiver once; `Notified` says whether all were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["receiver".into()]))]
+    pub notices: Vec<NoticeStatus>,
     /// The last dozen audit entries, short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_entries: Vec<RecentEntry>,
+}
+
+/// What a receiver of notices was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticeStatus {
+    /// The receiver, as the configuration calls it.
+    pub receiver: String,
+    /// Why a person is needed: `Escalated` or `Failed`.
+    pub reason: String,
+    /// The attempt that ended so.
+    pub attempt: i64,
+    /// When it was told that.
+    pub told_at: Time,
+    /// When it was told that nobody is needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
 }
 
 /// Tokens so far.

@@ -6,6 +6,7 @@
 // The derive writes each struct again inside a private module of its own, where the lint is wrong.
 #![allow(unreachable_pub)]
 
+pub mod alert;
 pub mod condition;
 pub mod incident;
 pub mod invariant;

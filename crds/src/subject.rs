@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::AlertRule;
 use crate::incident::{Budget, Severity};
 use crate::invariant::{Display, Invariant, InvariantState};
 use crate::probe::Probe;
@@ -62,6 +63,12 @@ pub struct SubjectSpec {
     #[validate(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub invariants: Vec<Invariant>,
+
+    /// Which alerts are this system's. One that is opens an Incident, as an invariant does that is violated: an alert is
+    /// the Subject's if any of these rules fits. None: no alert is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[validate(length(max = 32))]
+    pub alerts: Vec<AlertRule>,
 
     /// What a screen shows of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,7 +211,7 @@ pub struct SubjectStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Accepted`: whether Operator can look after it. `Observed`: whether its probes run and can be judged. `Healthy`:
-    /// whether all invariants hold. `HostAccess`: whether it has containers that would give the
+    /// whether all invariants hold. `Alerts`: whether what it says of alerts can be understood. `HostAccess`: whether it has containers that would give the
     /// host away, which, and whether they are closed to the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

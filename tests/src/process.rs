@@ -52,6 +52,12 @@ impl Controller {
         Self { child, listen, log, record }
     }
 
+    /// Where it serves health, metrics and webhooks.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.listen
+    }
+
     /// Waits until it is ready.
     ///
     /// # Errors

@@ -39,6 +39,10 @@ operator.dev/installation: {{ $.Release.Name }}
 {{- default (printf "%s-model" (include "operator.fullname" .)) .Values.model.existingSecret.name }}
 {{- end }}
 
+{{- define "operator.webhookSecret" -}}
+{{- default (printf "%s-webhooks" (include "operator.fullname" .)) .Values.webhooks.tokenSecret.name }}
+{{- end }}
+
 {{/* The key: given, or the word that the offline model is happy with. Empty: no Secret is made. */}}
 {{- define "operator.apiKey" -}}
 {{- if .Values.model.apiKey }}{{ .Values.model.apiKey }}{{ else if .Values.offlineModel.enabled }}no-key-is-needed{{ end }}

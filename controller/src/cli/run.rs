@@ -59,9 +59,13 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_NAMESPACES", default_value = "", value_name = "LIST")]
     pub namespaces: String,
 
-    /// Where /healthz, /readyz and /metrics listen.
+    /// Where /healthz, /readyz, /metrics and /webhooks listen.
     #[arg(long, env = "OPERATOR_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+
+    /// The token that webhooks carry (`Authorization: Bearer TOKEN`). Without one there are no webhooks.
+    #[arg(long, env = "OPERATOR_WEBHOOK_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN")]
+    pub webhook_token: Option<SecretString>,
 
     /// Where the audit API listens: on loopback, because it has no authentication of its own.
     #[arg(long, env = "OPERATOR_AUDIT_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]

@@ -14,7 +14,7 @@ use super::Error;
 use super::dereference::{self, dereference};
 use super::places::{is_news, pending_reason};
 use super::plan::{Known, Plan, is_finished, plan};
-use super::status::{HALTED, QUEUED, StatusBuilder, Trouble, VERIFIED};
+use super::status::{HALTED, QUEUED, StatusBuilder, Trouble, VERIFIED, of_reconcile};
 use super::validate::{Accepted, validate};
 use crate::audit::AuditError;
 use crate::context::Context;
@@ -189,7 +189,7 @@ async fn write(incident: &Incident, context: &Arc<Context>, status: IncidentStat
         return Ok(Action::requeue(LOOK_AGAIN));
     }
     let urgency = is_news(old, &status).unwrap_or(Urgency::Progress);
-    match context.status.write(incident, &status, urgency).await? {
+    match context.status.write(incident, &of_reconcile(&status), urgency).await? {
         Written::Later(wait) => Ok(Action::requeue(wait)),
         Written::Gone => Ok(Action::await_change()),
         Written::Yes => {

@@ -28,6 +28,7 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
     if super::plan::is_finished(incident) && !context.engine.cancel_others(&uid, None) {
         // Nothing runs, and its session removed its container at its end; the sweep looks after the exception. So
         // the many that leave by their age ask the engine nothing.
+        context.leaving.note(incident);
         context.engine.forget_incident(&uid);
         context.places.forget(&uid);
         return Ok(Action::await_change());
@@ -44,6 +45,7 @@ pub(super) async fn cleanup(incident: &Incident, context: &Arc<Context>) -> Resu
     }
     // The finalizer goes next; a leader that stood still meanwhile must leave it to the next one.
     context.leadership.check()?;
+    context.leaving.note(incident);
     context.engine.forget_incident(&uid);
     context.places.forget(&uid);
     context.dispatch.stale();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crds::{IncidentPhase, IncidentStatus};
 
 use super::status::{HALTED, QUEUED};
+use crate::notice::record::NOTIFIED;
 use crate::status::Urgency;
 
 /// Between two places of one Incident.
@@ -52,7 +53,7 @@ impl Places {
 /// Why an Incident does not run: the reason of the first condition that says so.
 #[must_use]
 pub fn pending_reason(status: &IncidentStatus) -> Option<&str> {
-    let says = status.conditions.iter().find(|c| c.status == "False" && c.type_ != "Finished");
+    let says = status.conditions.iter().find(|c| c.status == "False" && c.type_ != "Finished" && c.type_ != NOTIFIED);
     says.map(|condition| condition.reason.as_str())
 }
 

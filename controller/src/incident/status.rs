@@ -12,6 +12,7 @@ use super::validate::Rejected;
 use crate::agent::LastCheck;
 use crate::agent::progress::printable;
 use crate::audit::entry::VerdictWord;
+use crate::notice::record::NOTIFIED;
 use crate::printable::{paragraph, short_line};
 use crate::session::SessionView;
 use crate::session::queue::Why;
@@ -299,6 +300,13 @@ impl StatusBuilder {
         let message = short_line(message, MESSAGE);
         set_condition(&mut self.status.conditions, type_, status, reason, &message, self.generation, self.now);
     }
+}
+
+/// A status without what another manager writes: who was told that a person is needed ([`crate::notice::desk`]).
+#[must_use]
+pub fn of_reconcile(status: &IncidentStatus) -> IncidentStatus {
+    let conditions = status.conditions.iter().filter(|condition| condition.type_ != NOTIFIED).cloned().collect();
+    IncidentStatus { conditions, notices: Vec::new(), ..status.clone() }
 }
 
 /// The API server keeps whole seconds; a finer time would differ from what is read back.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use crds::Incident;
+use crds::{Incident, Subject};
 use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use super::observers::{Found, ObserverSpec, Observers, Said, Standing, Survey, W
 use super::order::Order;
 use super::outside::{News, Opened, Outside};
 use super::words::Joined;
+use crate::alert::desk::Directory;
 use crate::probe::docker::Containers;
 use crate::probe::{Reading, Round};
 use crate::sandbox::SandboxError;
@@ -213,8 +214,13 @@ impl Observers for FakeEngine {
 #[derive(Clone, Default)]
 pub struct FakeCluster(Arc<Mutex<Cluster>>);
 
+/// Asked before each call by its name (`subjects`, `incidents`, `open`, `join`): what goes wrong with it.
+type Fate = Box<dyn FnMut(&'static str) -> Option<Trouble> + Send>;
+
 #[derive(Default)]
 struct Cluster {
+    subjects: Vec<Arc<Subject>>,
+    fate: Option<Fate>,
     incidents: Vec<Incident>,
     events: Vec<String>,
     trouble: Option<Trouble>,
@@ -222,17 +228,27 @@ struct Cluster {
     version: u64,
 }
 
-/// What goes wrong when an Incident is created.
+/// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It is refused.
     Refused(String),
-    /// It is created, and nobody hears of that.
+    /// It is done, and nobody hears of that.
     AnswerLost,
 }
 
 impl FakeCluster {
-    /// What goes wrong from now on.
+    /// The Subjects that there are.
+    pub fn set_subjects(&self, subjects: Vec<Subject>) {
+        self.all().subjects = subjects.into_iter().map(Arc::new).collect();
+    }
+
+    /// What goes wrong, call by call.
+    pub fn fate(&self, fate: impl FnMut(&'static str) -> Option<Trouble> + Send + 'static) {
+        self.all().fate = Some(Box::new(fate));
+    }
+
+    /// What goes wrong with opening from now on.
     pub fn trouble(&self, trouble: Option<Trouble>) {
         self.all().trouble = trouble;
     }
@@ -265,6 +281,36 @@ impl FakeCluster {
     }
 }
 
+/// Whether the answer to a call is lost.
+struct Lost(bool);
+
+impl Lost {
+    fn answer<T>(self, answer: T) -> Result<T, String> {
+        if self.0 { Err("the connection broke".into()) } else { Ok(answer) }
+    }
+}
+
+impl Cluster {
+    /// What goes wrong with a call: it is refused, or its answer is lost.
+    fn trouble_of(&mut self, call: &'static str) -> Result<Lost, String> {
+        let fate = self.fate.as_mut().and_then(|fate| fate(call));
+        match fate.or_else(|| self.trouble.clone().filter(|_| call == "open")) {
+            Some(Trouble::Refused(why)) => Err(why),
+            Some(Trouble::AnswerLost) => Ok(Lost(true)),
+            None => Ok(Lost(false)),
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for FakeCluster {
+    async fn subjects(&self) -> Result<Vec<Arc<Subject>>, String> {
+        let mut cluster = self.all();
+        cluster.trouble_of("subjects")?;
+        Ok(cluster.subjects.clone())
+    }
+}
+
 #[async_trait]
 impl Outside for FakeCluster {
     fn cached(&self, order: &Order) -> Vec<Known> {
@@ -273,14 +319,13 @@ impl Outside for FakeCluster {
     }
 
     async fn incidents(&self, order: &Order) -> Result<Vec<Known>, String> {
+        self.all().trouble_of("incidents")?;
         Ok(self.cached(order))
     }
 
     async fn open(&self, incident: &Incident) -> Result<Opened, String> {
         let mut cluster = self.all();
-        if let Some(Trouble::Refused(why)) = &cluster.trouble {
-            return Err(why.clone());
-        }
+        let lost = cluster.trouble_of("open")?;
         if cluster.incidents.iter().any(|other| other.name_any() == incident.name_any()) {
             return Ok(Opened::WasThere);
         }
@@ -289,14 +334,12 @@ impl Outside for FakeCluster {
         incident.metadata.creation_timestamp = Some(Time(Timestamp::now()));
         incident.metadata.resource_version = Some(cluster.version.to_string());
         cluster.incidents.push(incident);
-        match cluster.trouble {
-            Some(Trouble::AnswerLost) => Err("the connection broke".into()),
-            _ => Ok(Opened::Yes),
-        }
+        lost.answer(Opened::Yes)
     }
 
     async fn join(&self, _order: &Order, open: &Known, joined: &Joined) -> Result<bool, String> {
         let mut cluster = self.all();
+        let lost = cluster.trouble_of("join")?;
         cluster.version += 1;
         let version = Some(cluster.version.to_string());
         let there = cluster.incidents.iter_mut().find(|one| one.name_any() == open.name);
@@ -308,8 +351,9 @@ impl Outside for FakeCluster {
         incident.spec.severity = joined.severity;
         if let Some(origin) = &mut incident.spec.origin {
             origin.violated.clone_from(&joined.violated);
+            origin.alerts.clone_from(&joined.alerts);
         }
-        Ok(true)
+        lost.answer(true)
     }
 
     fn tell(&self, _order: &Arc<Order>, incident: Option<&str>, news: Vec<News>) {

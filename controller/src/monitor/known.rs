@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crds::alert::KnownAlert;
 use crds::incident::{AgentMode, Evidence, Severity, Violated};
 use crds::{Incident, IncidentPhase};
 use jiff::Timestamp;
@@ -22,6 +23,8 @@ pub struct Known {
     pub fingerprint: Option<String>,
     /// The invariants and keys that it is about; empty unless the monitor opened it.
     pub violated: Vec<Violated>,
+    /// The alerts that it is about.
+    pub alerts: Vec<KnownAlert>,
     /// What was seen so far.
     pub evidence: Vec<Evidence>,
     /// How bad it is.
@@ -30,6 +33,8 @@ pub struct Known {
     pub created: Timestamp,
     /// How and when it ended.
     pub ended: Option<(IncidentPhase, Timestamp)>,
+    /// Whether it is being deleted, and will be known to nobody.
+    pub goes: bool,
     /// Whether an agent works on it or will, and may repair.
     pub repairs: bool,
 }
@@ -40,7 +45,9 @@ impl Known {
     pub fn of(incident: &Incident) -> Self {
         let status = incident.status.clone().unwrap_or_default();
         let created = incident.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let origin = incident.spec.origin.clone().filter(|origin| !origin.violated.is_empty());
+        let origin = incident.spec.origin.clone();
+        let alerts = origin.as_ref().map(|origin| origin.alerts.clone()).unwrap_or_default();
+        let origin = origin.filter(|origin| !origin.violated.is_empty());
         let ended = if let Some(deleted) = &incident.metadata.deletion_timestamp {
             Some((IncidentPhase::Cancelled, deleted.0))
         } else {
@@ -53,10 +60,12 @@ impl Known {
             version: incident.resource_version(),
             fingerprint: origin.as_ref().map(|origin| origin.fingerprint.clone()),
             violated: origin.map(|origin| origin.violated).unwrap_or_default(),
+            alerts,
             evidence: incident.spec.evidence.clone(),
             severity: incident.spec.severity,
             created,
             ended,
+            goes: incident.metadata.deletion_timestamp.is_some(),
             repairs: acts && !rejected,
         }
     }
@@ -71,6 +80,18 @@ impl Known {
     #[must_use]
     pub fn is_monitors(&self) -> bool {
         !self.violated.is_empty()
+    }
+
+    /// Whether an invariant or an alert opened it, and not a person.
+    #[must_use]
+    pub fn opened_itself(&self) -> bool {
+        self.is_monitors() || !self.alerts.is_empty()
+    }
+
+    /// What it knows of an alert.
+    #[must_use]
+    pub fn alert(&self, fingerprint: &str) -> Option<&KnownAlert> {
+        self.alerts.iter().find(|alert| alert.fingerprint == fingerprint)
     }
 
     /// Whether it is over.
@@ -99,6 +120,13 @@ pub fn last(known: &[Known]) -> Option<&Known> {
     known.iter().filter(|one| one.is_monitors()).max_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)))
 }
 
+/// One that an invariant or an alert opened and that has not ended: the first, should there be several.
+#[must_use]
+pub fn open_of_itself(known: &[Known]) -> Option<&Known> {
+    let open = known.iter().filter(|one| one.opened_itself() && one.ended.is_none());
+    open.min_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)))
+}
+
 /// Tells a fault from others: the same for the same key of the same invariant of the same Subject.
 #[must_use]
 pub fn fingerprint(uid: &str, invariant: &str, key: &str) -> String {
@@ -124,8 +152,11 @@ mod tests {
     fn whose_it_is_is_said_by_what_it_names() {
         let monitors = known(ORIGIN, "uid: u", "{}");
         assert!(monitors.is_monitors() && monitors.names("node_down", "node1") && !monitors.names("node_down", ""));
-        assert!(!known("origin: {fingerprint: 0a1b2c3d4e5f6071}", "uid: u", "{}").is_monitors(), "an alert's");
-        assert!(!known("attempt: 1", "uid: u", "{}").is_monitors(), "a person's");
+        let alert = "{fingerprint: f00d, startsAt: '2026-01-28T20:54:48Z'}";
+        let alerts = known(&format!("origin: {{fingerprint: 0a1b2c3d4e5f6071, alerts: [{alert}]}}"), "uid: u", "{}");
+        assert!(!alerts.is_monitors() && alerts.opened_itself() && alerts.alert("f00d").is_some(), "an alert's");
+        assert!(monitors.opened_itself() && monitors.alert("f00d").is_none());
+        assert!(!known("attempt: 1", "uid: u", "{}").opened_itself(), "a person's");
     }
 
     #[test]

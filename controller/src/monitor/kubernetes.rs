@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crds::{Incident, Subject};
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
@@ -17,6 +17,7 @@ use super::words::Joined;
 use crate::context::Context;
 use crate::error::chain;
 use crate::printable::short_line;
+use crate::redact::Redaction;
 
 /// How long one call may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -32,10 +33,6 @@ pub fn outside(context: &Arc<Context>) -> Arc<dyn Outside> {
 struct Kubernetes(Arc<Context>);
 
 impl Kubernetes {
-    fn api(&self, order: &Order) -> Api<Incident> {
-        Api::namespaced(self.0.client.clone(), &order.subject.namespace().unwrap_or_default())
-    }
-
     fn ours(&self, incident: &Incident) -> bool {
         self.0.serves(&incident.metadata)
     }
@@ -45,8 +42,55 @@ impl Kubernetes {
     }
 }
 
+fn api(client: &Client, order: &Order) -> Api<Incident> {
+    Api::namespaced(client.clone(), &order.subject.namespace().unwrap_or_default())
+}
+
+/// A Subject's Incidents, from the source.
+pub async fn incidents(client: &Client, order: &Order, ours: impl Fn(&Incident) -> bool) -> Result<Vec<Known>, String> {
+    let params = ListParams::default().fields(&format!("spec.subjectRef.name={}", order.subject.name_any()));
+    let listed = within(api(client, order).list(&params)).await.map_err(|error| chain(&error))?;
+    Ok(listed.items.iter().filter(|incident| ours(incident)).map(Known::of).collect())
+}
+
+/// Creates an Incident.
+pub async fn create(client: &Client, incident: &Incident) -> Result<Opened, String> {
+    let api: Api<Incident> = Api::namespaced(client.clone(), &incident.namespace().unwrap_or_default());
+    let params = PostParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PostParams::default() };
+    match within(api.create(&params, incident)).await {
+        Ok(_) => Ok(Opened::Yes),
+        Err(kube::Error::Api(error)) if error.is_already_exists() => Ok(Opened::WasThere),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+/// Changes an open Incident, if it still is as it was seen.
+pub async fn join(client: &Client, order: &Order, open: &Known, joined: &Joined) -> Result<bool, String> {
+    // As it was seen: a list is changed as a whole.
+    let patch = json!({
+        "metadata": {"resourceVersion": open.version},
+        "spec": {
+            "severity": joined.severity,
+            "evidence": joined.evidence,
+            "origin": {"violated": joined.violated, "alerts": joined.alerts},
+        },
+    });
+    let params = PatchParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PatchParams::default() };
+    match within(api(client, order).patch(&open.name, &params, &Patch::Merge(&patch))).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(error)) if error.is_conflict() || error.is_not_found() => Ok(false),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+/// What is said of a Subject with its secrets masked, on one printable line.
+#[must_use]
+pub fn clean(redaction: &Redaction, uid: &str, text: &str) -> String {
+    short_line(&super::watched::redactor(redaction, uid).text(text).value, LINE)
+}
+
 /// A call, bounded in time; its error as a sentence.
-async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, kube::Error> {
+pub async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, kube::Error> {
     match tokio::time::timeout(LIMIT, call).await {
         Ok(answer) => answer,
         Err(_) => Err(kube::Error::Service(format!("the API server did not answer within {LIMIT:?}").into())),
@@ -65,40 +109,17 @@ impl Outside for Kubernetes {
     }
 
     async fn incidents(&self, order: &Order) -> Result<Vec<Known>, String> {
-        let params = ListParams::default().fields(&format!("spec.subjectRef.name={}", order.subject.name_any()));
-        let listed = within(self.api(order).list(&params)).await.map_err(|error| chain(&error))?;
-        Ok(listed.items.iter().filter(|incident| self.ours(incident)).map(Known::of).collect())
+        incidents(&self.0.client, order, |incident| self.ours(incident)).await
     }
 
     async fn open(&self, incident: &Incident) -> Result<Opened, String> {
-        let namespace = incident.namespace().unwrap_or_default();
-        let api: Api<Incident> = Api::namespaced(self.0.client.clone(), &namespace);
-        let params = PostParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PostParams::default() };
         self.leads()?;
-        match within(api.create(&params, incident)).await {
-            Ok(_) => Ok(Opened::Yes),
-            Err(kube::Error::Api(error)) if error.is_already_exists() => Ok(Opened::WasThere),
-            Err(error) => Err(chain(&error)),
-        }
+        create(&self.0.client, incident).await
     }
 
     async fn join(&self, order: &Order, open: &Known, joined: &Joined) -> Result<bool, String> {
-        // As it was seen: a list is changed as a whole.
-        let patch = json!({
-            "metadata": {"resourceVersion": open.version},
-            "spec": {
-                "severity": joined.severity,
-                "evidence": joined.evidence,
-                "origin": {"violated": joined.violated},
-            },
-        });
-        let params = PatchParams { field_manager: Some(crds::names::FIELD_MANAGER.into()), ..PatchParams::default() };
         self.leads()?;
-        match within(self.api(order).patch(&open.name, &params, &Patch::Merge(&patch))).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(error)) if error.is_conflict() || error.is_not_found() => Ok(false),
-            Err(error) => Err(chain(&error)),
-        }
+        join(&self.0.client, order, open, joined).await
     }
 
     fn tell(&self, order: &Arc<Order>, incident: Option<&str>, news: Vec<News>) {
@@ -127,8 +148,7 @@ impl Outside for Kubernetes {
     }
 
     fn clean(&self, order: &Order, text: &str) -> String {
-        let redactor = super::watched::redactor(&self.0.redaction, &order.uid);
-        short_line(&redactor.text(text).value, LINE)
+        clean(&self.0.redaction, &order.uid, text)
     }
 
     fn installation(&self) -> &str {

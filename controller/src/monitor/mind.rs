@@ -156,6 +156,7 @@ fn nothing() -> SubjectSpec {
         description: String::new(),
         probes: Vec::new(),
         invariants: Vec::new(),
+        alerts: Vec::new(),
         display: None,
         policy: None,
         suspend: false,

@@ -137,29 +137,42 @@ pub fn decide(mut violations: Vec<Violation>, facts: Facts<'_>) -> Decision {
     }
 }
 
-/// What stands in the way of an Incident for a violation.
+/// What stands in the way of an Incident for something that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
+pub enum Held {
+    /// Nothing.
     Free,
     /// It had its Incident.
     Had,
+    /// The cooldown, until then.
     Until(Timestamp),
 }
 
-fn holds_back(violation: &Violation, known: &[Known], cooldown: Duration, now: Timestamp) -> Held {
+/// What is asked of the Incidents that have ended.
+pub struct Asked<About, Stays> {
+    /// Since when it is wrong, without a break.
+    pub since: Timestamp,
+    /// Whether an Incident is about it; none of one that was not opened for such a thing.
+    pub about: About,
+    /// Whether it needs a person, and not another agent, after an Incident that ended so.
+    pub stays: Stays,
+}
+
+/// What stands in the way of an Incident, among those that have ended.
+pub fn held_back<About, Stays>(asked: &Asked<About, Stays>, known: &[Known], cooldown: Duration, now: Timestamp) -> Held
+where
+    About: Fn(&Known) -> Option<bool>,
+    Stays: Fn(IncidentPhase) -> bool,
+{
     let mut held = Held::Free;
     for one in known {
         let Some((phase, at)) = one.ended else { continue };
-        let about_it = if one.is_monitors() {
-            one.names(&violation.invariant, &violation.key)
-        } else {
-            // Somebody's agent was at it while it was violated.
-            one.repairs && violation.since <= at
-        };
-        if !about_it {
+        let about = (asked.about)(one);
+        // Somebody's agent was at it while it was wrong.
+        if !about.unwrap_or(one.repairs && asked.since <= at) {
             continue;
         }
-        if one.is_monitors() && phase != IncidentPhase::Resolved && violation.since <= at {
+        if about == Some(true) && (asked.stays)(phase) && asked.since <= at {
             return Held::Had;
         }
         let over = at.saturating_add(cooldown).unwrap_or(Timestamp::MAX);
@@ -171,6 +184,15 @@ fn holds_back(violation: &Violation, known: &[Known], cooldown: Duration, now: T
         }
     }
     held
+}
+
+fn holds_back(violation: &Violation, known: &[Known], cooldown: Duration, now: Timestamp) -> Held {
+    let asked = Asked {
+        since: violation.since,
+        about: |one: &Known| one.is_monitors().then(|| one.names(&violation.invariant, &violation.key)),
+        stays: |phase| phase != IncidentPhase::Resolved,
+    };
+    held_back(&asked, known, cooldown, now)
 }
 
 /// Whether an open Incident has this violation already. One that held meanwhile and is violated again is told anew.

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::observers::ObserverSpec;
 use crate::incident::validate::{Defaults, Rejected, egress};
+use crate::tenancy::Tenants;
 
 /// The most bytes of probes that an observer is given: they go into its environment, where Linux allows 128 KiB.
 pub const MOST_PROBES: usize = 96 << 10;
@@ -63,6 +64,17 @@ impl Order {
         let uid = subject.uid().unwrap_or_default();
         let observer = observer(&others, &name, &uid, project, egress, &defaults.image)?;
         Ok(Self { subject: subject.clone(), name, uid, project: project.to_owned(), observer, own })
+    }
+
+    /// What is known of a Subject at which nobody looks: enough to open and to join its Incidents.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn unwatched(subject: &Arc<Subject>, tenants: &Tenants) -> Result<Self, Rejected> {
+        let project = crate::subject::project(subject, tenants)?.to_owned();
+        let name = format!("{}/{}", subject.namespace().unwrap_or_default(), subject.name_any());
+        let uid = subject.uid().unwrap_or_default();
+        Ok(Self { subject: subject.clone(), name, uid, project, observer: None, own: Vec::new() })
     }
 
     /// Whether another order looks at the same and judges it by the same.

@@ -15,7 +15,11 @@ pub const WHY: &str =
 
 /// Who may open one now.
 #[derive(Debug)]
-pub struct Rate(Mutex<Bucket>);
+pub struct Rate {
+    most: f64,
+    each: Duration,
+    bucket: Mutex<Bucket>,
+}
 
 #[derive(Debug)]
 struct Bucket {
@@ -25,16 +29,28 @@ struct Bucket {
 
 impl Default for Rate {
     fn default() -> Self {
-        Self(Mutex::new(Bucket { left: BURST, filled: Instant::now() }))
+        Self::new(BURST, EACH)
     }
 }
 
 impl Rate {
+    /// So many at once, and after that one each.
+    #[must_use]
+    pub fn new(most: f64, each: Duration) -> Self {
+        Self { most, each, bucket: Mutex::new(Bucket { left: most, filled: Instant::now() }) }
+    }
+
+    /// The time after which the next one comes, if there is none.
+    #[must_use]
+    pub fn each(&self) -> Duration {
+        self.each
+    }
+
     /// Whether one may be opened now; it then counts.
     pub fn take(&self, now: Instant) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let since = now.saturating_duration_since(bucket.filled);
-        bucket.left = (bucket.left + since.as_secs_f64() / EACH.as_secs_f64()).min(BURST);
+        bucket.left = (bucket.left + since.as_secs_f64() / self.each.as_secs_f64()).min(self.most);
         bucket.filled = bucket.filled.max(now);
         let may = bucket.left >= 1.0;
         if may {

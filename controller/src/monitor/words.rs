@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crds::alert::KnownAlert;
 use crds::incident::{Evidence, Origin, Severity, SubjectReference, Violated};
 use crds::invariant::Invariant;
 use crds::{Incident, IncidentSpec, names};
@@ -24,10 +25,12 @@ const MOST_VIOLATED: usize = 64;
 const MANY: usize = 5;
 /// So many are described one by one.
 const DESCRIBED: usize = 12;
-/// Characters of a title, a message and the description.
+/// Characters of a title.
 const TITLE: usize = 200;
-const MESSAGE: usize = 4000;
-const DESCRIPTION: usize = 16_000;
+/// Of a message of evidence.
+pub const MESSAGE: usize = 4000;
+/// Of a description.
+pub const DESCRIPTION: usize = 16_000;
 /// The source of the entry that only counts.
 const MORE: &str = "monitor: no room for more";
 
@@ -66,12 +69,18 @@ fn base36(mut number: u64) -> String {
 #[must_use]
 pub fn title(violations: &[Violation]) -> String {
     let Some(first) = violations.first() else { return String::new() };
-    let rest = match violations.len() - 1 {
+    headline(&format!("{}: {}", first.label(), first.message), violations.len() - 1)
+}
+
+/// One printable line, and how many more there are.
+#[must_use]
+pub fn headline(first: &str, more: usize) -> String {
+    let rest = match more {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
     let room = TITLE - rest.chars().count() - 1;
-    short_line(&format!("{}: {}", first.label(), first.message), room) + &rest
+    short_line(first, room) + &rest
 }
 
 /// The Incident for these violations, worst first.
@@ -90,31 +99,73 @@ pub fn incident(
         since: Timestamp::UNIX_EPOCH,
         message: String::new(),
     });
-    let print = fingerprint(&order.uid, &first.invariant, &first.key);
-    let subject = order.subject.name_any();
-    let spec = IncidentSpec {
+    let parts = Parts {
+        name: name(&order.subject.name_any(), &order.uid, &first),
         title: title(violations),
-        subject_ref: SubjectReference { name: subject.clone() },
         description: description(order, violations, readings, recurrence),
         severity: violations.iter().map(|violation| violation.severity).min().unwrap_or_default(),
         evidence: evidence(violations, readings),
-        origin: Some(Origin {
-            fingerprint: print.clone(),
+        origin: Origin {
+            fingerprint: fingerprint(&order.uid, &first.invariant, &first.key),
             violated: violations.iter().take(MOST_VIOLATED).map(Violation::named).collect(),
-            recurrence_of: recurrence.of.clone(),
-            recurrences: recurrence.count.min(10_000),
-        }),
-        agent: None,
-        attempt: 1,
-        cancel: None,
-        notes: Vec::new(),
-        ttl_after_finished: None,
+            ..origin(recurrence)
+        },
     };
-    let mut incident = Incident::new(&name(&subject, &order.uid, &first), spec);
-    incident.metadata.namespace = order.subject.namespace();
-    let labels = [(names::LABEL_FINGERPRINT, print), (names::LABEL_INSTALLATION, installation.to_owned())];
-    incident.metadata.labels = Some(labels.map(|(label, value)| (label.to_owned(), value)).into());
-    incident
+    parts.assemble(order, installation)
+}
+
+/// An origin that says how often the same came again.
+#[must_use]
+pub fn origin(recurrence: &Recurrence) -> Origin {
+    Origin {
+        recurrence_of: recurrence.of.clone(),
+        recurrences: recurrence.count.min(10_000),
+        ..Origin::default()
+    }
+}
+
+/// What an Incident that opens itself says.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub description: String,
+    /// The worst.
+    pub severity: Severity,
+    /// What was seen.
+    pub evidence: Vec<Evidence>,
+    /// What opened it.
+    pub origin: Origin,
+}
+
+impl Parts {
+    /// The Incident of a Subject.
+    #[must_use]
+    pub fn assemble(self, order: &Order, installation: &str) -> Incident {
+        let print = self.origin.fingerprint.clone();
+        let spec = IncidentSpec {
+            title: self.title,
+            subject_ref: SubjectReference { name: order.subject.name_any() },
+            description: self.description,
+            severity: self.severity,
+            evidence: self.evidence,
+            origin: Some(self.origin),
+            agent: None,
+            attempt: 1,
+            cancel: None,
+            acknowledged: None,
+            notes: Vec::new(),
+            ttl_after_finished: None,
+        };
+        let mut incident = Incident::new(&self.name, spec);
+        incident.metadata.namespace = order.subject.namespace();
+        let labels = [(names::LABEL_FINGERPRINT, print), (names::LABEL_INSTALLATION, installation.to_owned())];
+        incident.metadata.labels = Some(labels.map(|(label, value)| (label.to_owned(), value)).into());
+        incident
+    }
 }
 
 /// For the agent: what is violated, since when, and what was read around it.
@@ -169,7 +220,9 @@ fn describe(text: &mut String, violation: &Violation, invariant: Option<&Invaria
     }
 }
 
-fn cut(text: String, most: usize) -> String {
+/// A text of at most so many characters.
+#[must_use]
+pub fn cut(text: String, most: usize) -> String {
     if text.chars().count() <= most {
         return text;
     }
@@ -178,7 +231,9 @@ fn cut(text: String, most: usize) -> String {
     text
 }
 
-fn whole(time: Timestamp) -> Timestamp {
+/// A time as the API server keeps it.
+#[must_use]
+pub fn whole(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -236,6 +291,8 @@ pub struct Joined {
     pub evidence: Vec<Evidence>,
     /// All that it is about.
     pub violated: Vec<Violated>,
+    /// All alerts that it is about.
+    pub alerts: Vec<KnownAlert>,
     /// The worst.
     pub severity: Severity,
 }
@@ -253,7 +310,7 @@ pub fn join(open: &Known, violations: &[Violation], readings: &Readings) -> Join
             violated.push(named);
         }
     }
-    Joined { evidence, violated, severity }
+    Joined { evidence, violated, alerts: open.alerts.clone(), severity }
 }
 
 #[cfg(test)]

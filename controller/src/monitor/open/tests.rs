@@ -31,10 +31,12 @@ fn monitors(name: &str, violations: &[Violation], ended: Option<(IncidentPhase, 
         version: None,
         fingerprint: violations.first().map(|first| fingerprint("u", &first.invariant, &first.key)),
         violated: violations.iter().map(Violation::named).collect(),
+        alerts: Vec::new(),
         evidence: violations.iter().map(evidence).collect(),
         severity: Severity::Error,
         created: at(0),
         ended: ended.map(|(phase, seconds)| (phase, at(seconds))),
+        goes: false,
         repairs: true,
     }
 }

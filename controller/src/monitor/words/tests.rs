@@ -143,7 +143,7 @@ fn evidence_joins_and_is_told_once() {
             unreachable!("a new one joins: {round}")
         };
         assert_eq!(violations, [new], "and it alone");
-        let Joined { evidence, violated, severity } = join(&known[0], &violations, &Readings::new());
+        let Joined { evidence, violated, severity, .. } = join(&known[0], &violations, &Readings::new());
         told.extend(violations.iter().map(|violation| (violation.named(), violation.since.as_second())));
         let mut changed = opened.clone();
         changed.spec.evidence.clone_from(&evidence);
