@@ -21,7 +21,9 @@
 pub mod agent;
 pub mod audit;
 pub mod cel;
+pub mod check;
 pub mod cli;
+pub mod columns;
 pub mod config;
 pub mod context;
 pub mod depth;
