@@ -135,7 +135,7 @@ mod tests {
         );
         let (_, unknown) = read(&text, None).unwrap();
         let paths: Vec<&str> = unknown.iter().map(|one| one.path.as_str()).collect();
-        assert_eq!(paths, ["spec.invariants[0].grase", "spec.invariants[0].over.x.of", "spec.probes[0].intervall"]);
-        assert!(unknown[0].known.iter().any(|name| name == "grace"), "{:?}", unknown[0]);
+        assert_eq!(paths, ["spec.probes[0].intervall", "spec.invariants[0].grase", "spec.invariants[0].over.x.of"]);
+        assert!(unknown[1].known.iter().any(|name| name == "grace"), "{:?}", unknown[1]);
     }
 }
