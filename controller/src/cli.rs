@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod audit;
+pub mod check;
 pub mod cluster;
 pub mod crd;
 pub mod gateway;

@@ -28,6 +28,8 @@ enum Command {
     Gateway(cli::gateway::GatewayArgs),
     // Its help is that of its arguments: it says what is printed.
     Observe(cli::observe::ObserveArgs),
+    // As above.
+    Check(cli::check::CheckArgs),
     /// Stop everything: running commands are killed, and nothing begins until `resume`.
     Halt(cli::halt::HaltArgs),
     /// Go on after a halt.
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     controller::logging::start(matches!(
         command,
-        Command::Audit(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)
+        Command::Audit(_) | Command::Check(_) | Command::Crd(_) | Command::Halt(_) | Command::Resume(_)
     ));
     // A command's privileges belong to a thread, and the runtime makes more of them.
     if let Command::Supervise(args) = &command
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Wall(args) => cli::wall::run(args),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Observe(args) => runtime.block_on(cli::observe::run(args)),
+        Command::Check(args) => return runtime.block_on(cli::check::run(args)),
         Command::Audit(args) => runtime.block_on(cli::audit::run(args)).map_err(|error| chain(&error)),
         Command::Halt(args) => runtime.block_on(cli::halt::halt(args)),
         Command::Resume(args) => runtime.block_on(cli::halt::resume(args)),

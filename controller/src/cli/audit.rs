@@ -4,7 +4,7 @@ mod export;
 mod follow;
 mod key;
 mod list;
-mod output;
+pub(super) mod output;
 mod prune;
 mod show;
 mod source;

@@ -96,6 +96,13 @@ impl Judge {
         lines.flatten().take(MOST_LINES).collect()
     }
 
+    /// What a probe read last, a line each; nothing if it was never read.
+    #[must_use]
+    pub fn lines_of(&self, probe: &str) -> Vec<String> {
+        let read = self.compiled.probe(probe).and_then(|probe| self.readings.of(probe));
+        read.map(|read| read.lines(probe, "").into_iter().take(MOST_LINES).collect()).unwrap_or_default()
+    }
+
     /// How far back it has to be told what was read.
     #[must_use]
     pub fn longest_window(&self) -> Duration {

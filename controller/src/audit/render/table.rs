@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::numbers;
 use super::style::Style;
 use crate::audit::SessionRecord;
+use crate::columns::aligned;
 use crate::printable;
 
 /// The most columns that a title or a root cause takes.
@@ -39,25 +40,11 @@ pub fn sessions(sessions: &[SessionRecord], options: Options) -> String {
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|name| (*name).to_owned()).collect()];
     rows.extend(sessions.iter().map(|session| row(session, options)));
 
-    let widths: Vec<usize> =
-        (0..head.len()).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - cell.width() + 3);
-            let painted = match column {
-                _ if number == 0 => options.style.bold(cell),
-                c if Some(c) == phase => options.style.phase(cell, cell),
-                _ => cell.clone(),
-            };
-            line.push_str(&painted);
-            line.push_str(&padding);
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    aligned(&rows, |number, column, cell| match column {
+        _ if number == 0 => options.style.bold(cell),
+        c if Some(c) == phase => options.style.phase(cell, cell),
+        _ => cell.to_owned(),
+    })
 }
 
 fn row(session: &SessionRecord, options: Options) -> Vec<String> {

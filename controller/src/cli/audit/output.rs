@@ -6,7 +6,7 @@ use super::AuditCliError;
 use crate::audit::render::style::Style;
 
 /// Whether standard output wants colours.
-pub(super) fn style() -> Style {
+pub(in crate::cli) fn style() -> Style {
     let no_color = std::env::var("NO_COLOR").ok();
     let term = std::env::var("TERM").ok();
     Style::for_stream(std::io::stdout().is_terminal(), no_color.as_deref(), term.as_deref())
