@@ -299,7 +299,10 @@ mod tests {
         assert_eq!(said("[{matchers: [{name: service, value: shop}]}]").unwrap().1, "Valid");
         let (status, reason, message) = said("[{matchers: [{name: a, op: =~, value: '('}]}]").unwrap();
         assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidMatcher"));
-        assert!(message.starts_with("a rule with a mistake fits no alert: spec.alerts[0].matchers[0]: \"(\" is no"), "{message}");
+        assert!(
+            message.starts_with("a rule with a mistake fits no alert: spec.alerts[0].matchers[0]: \"(\" is no"),
+            "{message}"
+        );
     }
 
     #[test]

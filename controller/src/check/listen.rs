@@ -46,7 +46,7 @@ pub fn recording(text: &str) -> Result<Vec<Round>, String> {
 ///
 /// # Errors
 /// What is wrong with the probes.
-pub fn here(subject: &Subject, order: &Order, engine: Arc<dyn Observers>) -> Result<(Heard, JoinSet<()>), String> {
+pub fn here(subject: &Subject, order: &Order, engine: &Arc<dyn Observers>) -> Result<(Heard, JoinSet<()>), String> {
     let (ear, heard) = mpsc::channel(WAITING);
     let mut tasks = own(order, engine, &ear);
     let runner = Runner::new(&subject.spec.probes)
@@ -71,7 +71,7 @@ pub async fn inside(order: &Order, engine: Arc<dyn Observers>) -> Result<(Heard,
         Some(spec) => Some(engine.ensure(spec).await.map_err(said)?),
         None => None,
     };
-    let mut tasks = own(order, engine.clone(), &ear);
+    let mut tasks = own(order, &engine, &ear);
     if let Some(standing) = standing {
         let mut words = engine.follow(&standing.name, Timestamp::UNIX_EPOCH).await.map_err(said)?;
         tasks.spawn(async move {
@@ -111,7 +111,7 @@ pub async fn leave(order: &Order, engine: &dyn Observers) -> Result<(), String> 
 }
 
 /// The `docker` probes.
-fn own(order: &Order, engine: Arc<dyn Observers>, ear: &Ear) -> JoinSet<()> {
+fn own(order: &Order, engine: &Arc<dyn Observers>, ear: &Ear) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for probe in &order.own {
         // A mistake is among those of the Subject; the probe is never heard then.

@@ -21,6 +21,7 @@ use crate::check::{Enough, judge, last};
 use crate::config::Config;
 use crate::error::chain;
 use crate::incident::validate::Defaults;
+use crate::monitor::observers::Observers;
 use crate::monitor::order::Order;
 use crate::printable::short_line;
 use crate::probe::Round;
@@ -136,7 +137,7 @@ async fn look(args: &CheckArgs, subject: &Subject) -> Result<Vec<Round>, String>
         return Ok(Vec::new());
     }
     let provider = DockerProvider::connect(&args.docker_host, INSTALLATION).map_err(|error| chain(&error))?;
-    let engine = Arc::new(provider.with_operator_image(&args.operator_image));
+    let engine: Arc<dyn Observers> = Arc::new(provider.with_operator_image(&args.operator_image));
     let mut subject = subject.clone();
     // One check of a Subject has one observer, which the next check finds if this one is killed.
     let name = subject.metadata.name.clone().unwrap_or_default();
@@ -146,7 +147,7 @@ async fn look(args: &CheckArgs, subject: &Subject) -> Result<Vec<Round>, String>
     let order = Order::new(&Arc::new(subject.clone()), &defaults).map_err(|rejected| rejected.message)?;
 
     if args.here {
-        let (heard, tasks) = listen::here(&subject, &order, engine)?;
+        let (heard, tasks) = listen::here(&subject, &order, &engine)?;
         let rounds = until_enough(args, &subject, heard).await;
         drop(tasks);
         return rounds;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crds::{Incident, Subject};
-use kube::{Client, ResourceExt};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::known::Known;

@@ -117,11 +117,7 @@ pub fn incident(
 /// An origin that says how often the same came again.
 #[must_use]
 pub fn origin(recurrence: &Recurrence) -> Origin {
-    Origin {
-        recurrence_of: recurrence.of.clone(),
-        recurrences: recurrence.count.min(10_000),
-        ..Origin::default()
-    }
+    Origin { recurrence_of: recurrence.of.clone(), recurrences: recurrence.count.min(10_000), ..Origin::default() }
 }
 
 /// What an Incident that opens itself says.
