@@ -142,7 +142,16 @@ impl Drop for Controller {
     }
 }
 
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the loopback");
-    listener.local_addr().expect("its address").to_string()
+/// A free address of the loopback, for whoever listens there a moment later. Its port is none of those that connections
+/// going out are given, or one of them would now and then be there first.
+///
+/// # Panics
+/// When none of a hundred is free.
+#[must_use]
+pub fn free_address() -> String {
+    let free = (0..100).find_map(|_| {
+        let address = format!("127.0.0.1:{}", rand::random_range(20_000..30_000));
+        TcpListener::bind(&address).is_ok().then_some(address)
+    });
+    free.expect("a free port of the loopback")
 }

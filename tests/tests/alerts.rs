@@ -4,7 +4,6 @@
 // Helpers of tests: outside a #[test] the lints do not know that.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use crds::{Incident, Subject};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use operator_tests::counter::docker;
-use operator_tests::process::Controller;
+use operator_tests::process::{Controller, free_address};
 use operator_tests::stage::{LONG, Stage};
 use operator_tests::{condition, phase, root, run};
 use serde_json::{Value, json};
@@ -50,11 +49,6 @@ struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// A port for one that does not run yet.
-    fn place() -> String {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-    }
-
     /// Starts one there that sends to this controller. It goes with the stage.
     async fn start(stage: &Stage, place: &str, controller: &Controller, directory: &Path) -> Self {
         let config = json!({
@@ -193,7 +187,7 @@ async fn an_alert_of_the_real_alertmanager_opens_an_incident_and_an_escalated_on
     stage.counters[0].hold(HOLD).await;
 
     let directory = tempfile::tempdir().unwrap();
-    let place = Alertmanager::place();
+    let place = free_address();
     let config = directory.path().join("operator.yaml");
     let notices =
         json!({"notices": {"receivers": [{"name": "team", "alertmanager": {"url": format!("http://{place}")}}]}});
