@@ -1,6 +1,6 @@
 # Every target does the set-up that it needs; each may be run twice in a row. The work is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench up down images generate lint clean setup
+.PHONY: help demo test soak quiet bench up down images generate lint clean setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ test: ## set-up, formatting, lints, generated files, unit, integration and end-t
 
 soak: ## two controllers, fifty Incidents, one fault after the other for four minutes
 	@scripts/soak
+
+quiet: ## the rate limiter and etcd under load for ten minutes without a fault: any alarm fails
+	@scripts/quiet
 
 bench: ## measures what must be fast
 	@scripts/bench

@@ -28,6 +28,10 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "support/session.rs"]
 mod session;
+#[path = "support/usage.rs"]
+mod usage;
+
+use usage::Usage;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -128,26 +132,6 @@ impl Drop for Offline {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// What this process has and has used.
-struct Usage {
-    memory_kib: u64,
-    cpu_s: f64,
-}
-
-impl Usage {
-    fn now() -> Outcome<Self> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let stat = std::fs::read_to_string("/proc/self/stat")?;
-        // Behind the program's name, which may contain blanks: user and system time are the 12th and 13th.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-        let memory_kib = memory.trim().trim_end_matches(" kB").parse()?;
-        // Linux counts in hundredths of a second for everybody.
-        Ok(Self { memory_kib, cpu_s: (ticks(11) + ticks(12)) / 100.0 })
     }
 }
 

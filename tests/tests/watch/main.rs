@@ -9,4 +9,5 @@
 
 mod etcd;
 mod limiter;
+mod quiet;
 mod watched;
