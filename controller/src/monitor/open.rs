@@ -206,8 +206,12 @@ fn is_told(open: &Known, told: &Told, violation: &Violation) -> bool {
     let last = entries.filter_map(|evidence| evidence.observed_at.as_ref()).map(|at| at.0.as_second()).max();
     match last {
         Some(last) => since <= last,
-        // There was no room for it as an entry of its own.
-        None => open.names(&violation.invariant, &violation.key),
+        // There was no room for it as an entry of its own. One that is not even named is counted, if it began no later than
+        // the newest that is counted: who reads this after a restart has no other way to know.
+        None => {
+            let counted = super::words::only_counted(&open.evidence).and_then(|entry| entry.observed_at.as_ref());
+            open.names(&violation.invariant, &violation.key) || counted.is_some_and(|at| since <= at.0.as_second())
+        }
     }
 }
 

@@ -258,7 +258,9 @@ fn evidence(violations: &[Violation], readings: &Readings) -> Vec<Evidence> {
 
 /// Adds a violation; where there is no room for it, it is counted in the last entry.
 fn add(evidence: &mut Vec<Evidence>, violation: &Violation, readings: &Readings) {
-    let counted = evidence.last().filter(|last| last.source == MORE).and_then(|last| counted(&last.message));
+    let before = only_counted(evidence);
+    let counted = before.and_then(|last| counted(&last.message));
+    let until = before.and_then(|last| last.observed_at.as_ref()).map_or(Timestamp::MIN, |at| at.0);
     if counted.is_none() && evidence.len() < MOST_EVIDENCE - 1 {
         evidence.push(entry(violation, readings));
         return;
@@ -269,11 +271,18 @@ fn add(evidence: &mut Vec<Evidence>, violation: &Violation, readings: &Readings)
         violation.label(),
         short_line(&violation.message, 500)
     );
-    let last = Evidence { source: MORE.into(), message, observed_at: Some(Time(whole(violation.since))) };
+    // The newest that is counted, so that those up to it are known to be counted, also by who reads it after a restart.
+    let last = Evidence { source: MORE.into(), message, observed_at: Some(Time(until.max(whole(violation.since)))) };
     if counted.is_some() || evidence.len() >= MOST_EVIDENCE {
         evidence.pop();
     }
     evidence.push(last);
+}
+
+/// The entry for all for which there was no room, if there is one. It was observed when the newest of them began.
+#[must_use]
+pub fn only_counted(evidence: &[Evidence]) -> Option<&Evidence> {
+    evidence.last().filter(|last| last.source == MORE)
 }
 
 fn counted(message: &str) -> Option<u64> {

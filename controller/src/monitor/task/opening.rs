@@ -37,8 +37,10 @@ pub(super) struct Memory {
     pub(super) held: Option<String>,
     /// The open Incident as it was last seen.
     open: Option<Known>,
-    /// What it was told.
+    /// What an Incident was told.
     told: Told,
+    /// Which one.
+    told_to: Option<String>,
     /// One that somebody deleted: it counts as one that ended, for the cooldown.
     deleted: Option<Known>,
     /// What somebody else's Incident was told.
@@ -64,7 +66,7 @@ impl Memory {
             self.deleted = Some(Known { ended: Some((IncidentPhase::Resolved, now)), ..gone });
         }
         if let Some(open) = known::open(&known) {
-            if self.open.as_ref().map(|open| &open.name) != Some(&open.name) {
+            if self.told_to.as_ref() != Some(&open.name) {
                 self.told.clear();
             }
             self.open = Some(open.clone());
@@ -155,6 +157,7 @@ impl Task {
                 wait = AFTER_OPENING;
                 self.memory.deleted = None;
                 self.memory.told = told(&violations);
+                self.memory.told_to = Some(incident.clone());
                 tracing::info!(
                     subject = self.order.name,
                     incident,
@@ -182,6 +185,7 @@ impl Task {
                     "violations join an Incident"
                 );
                 self.memory.told.extend(told(&violations));
+                self.memory.told_to = Some(incident);
             }
             Acted::Theirs { incident } => self.tell_theirs(&incident),
             Acted::Held { why } => {

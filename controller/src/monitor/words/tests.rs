@@ -155,3 +155,36 @@ fn evidence_joins_and_is_told_once() {
     let last = &known[0].evidence[63].message;
     assert!(last.starts_with("37 more, the last of them node_down[099]"), "{last}");
 }
+
+/// Two hundred at once: what has no room is counted once, also by a controller that remembers nothing of it.
+#[test]
+fn what_is_only_counted_is_counted_once() {
+    let opening = Opening { wanted: true, cooldown: Duration::ZERO, recurrence: Duration::ZERO };
+    let now = Timestamp::from_second(2_000_000_000).unwrap();
+    let mut standing: Vec<_> = (0..200).map(|number| violation(&format!("{number:03}"), number % 3)).collect();
+    open::sort(&mut standing);
+    let opened = incident(&order(), "operator", &standing, &Readings::new(), &Recurrence::default());
+    is_valid(&opened);
+    let told = Told::new();
+    let known = [Known::of(&opened)];
+    let last = &opened.spec.evidence[63].message;
+    assert!(last.starts_with("137 more, "), "{last}");
+    let facts = || Facts { known: &known, told: &told, opening, now };
+    assert_eq!(open::decide(standing.clone(), facts()), Decision::Nothing);
+
+    // One that begins later is told.
+    let new = violation("later", 9);
+    standing.push(new.clone());
+    let Decision::Join { violations, .. } = open::decide(standing, facts()) else { unreachable!("a new one joins") };
+    assert_eq!(violations, [new]);
+    let joined = join(&known[0], &violations, &Readings::new());
+    let last = joined.evidence.last().unwrap();
+    assert!(last.message.starts_with("138 more, the last of them node_down[later]"), "{last:?}");
+
+    // What is counted stays told when an older one is counted after it.
+    let older = violation("older", -5);
+    let again = join(&Known { evidence: joined.evidence, ..known[0].clone() }, &[older], &Readings::new());
+    let last = again.evidence.last().unwrap();
+    assert!(last.message.starts_with("139 more"), "{last:?}");
+    assert_eq!(last.observed_at.as_ref().unwrap().0, violations[0].since);
+}
