@@ -204,15 +204,13 @@ fn is_told(open: &Known, told: &Told, violation: &Violation) -> bool {
     let source = super::words::source(violation);
     let entries = open.evidence.iter().filter(|evidence| evidence.source == source);
     let last = entries.filter_map(|evidence| evidence.observed_at.as_ref()).map(|at| at.0.as_second()).max();
-    match last {
-        Some(last) => since <= last,
-        // There was no room for it as an entry of its own. One that is not even named is counted, if it began no later than
-        // the newest that is counted: who reads this after a restart has no other way to know.
-        None => {
-            let counted = super::words::only_counted(&open.evidence).and_then(|entry| entry.observed_at.as_ref());
-            open.names(&violation.invariant, &violation.key) || counted.is_some_and(|at| since <= at.0.as_second())
-        }
+    if let Some(last) = last {
+        return since <= last;
     }
+    // There was no room for it as an entry of its own. One that is not even named is counted, if it began no later than
+    // the newest that is counted: who reads this after a restart has no other way to know.
+    let counted = super::words::only_counted(&open.evidence).and_then(|entry| entry.observed_at.as_ref());
+    open.names(&violation.invariant, &violation.key) || counted.is_some_and(|at| since <= at.0.as_second())
 }
 
 /// How often the same came again.
