@@ -122,7 +122,7 @@ fn own(order: &Order, engine: &Arc<dyn Observers>, ear: &Ear) -> JoinSet<()> {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                if ear.send(Ok(engine.containers(&project, &containers).await)).await.is_err() {
+                if ear.send(Ok(engine.containers(&project, &containers).await.round)).await.is_err() {
                     return;
                 }
             }

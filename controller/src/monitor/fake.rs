@@ -20,7 +20,7 @@ use super::order::Order;
 use super::outside::{News, Opened, Outside};
 use super::words::Joined;
 use crate::alert::desk::Directory;
-use crate::probe::docker::Containers;
+use crate::probe::docker::{Containers, Looked};
 use crate::probe::{Reading, Round};
 use crate::sandbox::SandboxError;
 use crate::sandbox::dial::Condition;
@@ -203,10 +203,12 @@ impl Observers for FakeEngine {
         Ok(())
     }
 
-    async fn containers(&self, _project: &str, probe: &Containers) -> Round {
-        let reading = Reading { ok: true, value: Some(self.all().docker.clone()), ..Reading::default() };
+    async fn containers(&self, _project: &str, probe: &Containers) -> Looked {
+        let value = self.all().docker.clone();
+        let empty = value == serde_json::json!({});
+        let reading = Reading { ok: true, value: Some(value), ..Reading::default() };
         let readings = [(String::new(), reading)].into();
-        Round { probe: probe.name().to_owned(), at: Timestamp::now(), readings }
+        Looked { round: Round { probe: probe.name().to_owned(), at: Timestamp::now(), readings }, empty }
     }
 }
 

@@ -8,8 +8,7 @@ use futures::stream::BoxStream;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::probe::Round;
-use crate::probe::docker::Containers;
+use crate::probe::docker::{Containers, Looked};
 use crate::sandbox::SandboxError;
 use crate::sandbox::dial::Condition;
 
@@ -97,5 +96,5 @@ pub trait Observers: Send + Sync + 'static {
     async fn remove_all(&self, uid: &str) -> Result<(), SandboxError>;
 
     /// A round of a `docker` probe. That the engine is away is a reading.
-    async fn containers(&self, project: &str, probe: &Containers) -> Round;
+    async fn containers(&self, project: &str, probe: &Containers) -> Looked;
 }

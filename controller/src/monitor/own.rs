@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use super::keep::{Piece, Surveyed};
 use super::lines::Heard;
 use super::observers::Observers;
-use crate::probe::docker::Containers;
+use crate::probe::docker::{Containers, Looked};
 
 /// One `docker` probe of a Subject.
 pub(super) struct Own {
@@ -42,15 +42,32 @@ impl Own {
             if self.is_project_gone() {
                 continue;
             }
-            let round = {
+            let Looked { round, empty } = {
                 // It is never closed.
                 let _place = self.looking.acquire().await.ok();
                 self.observers.containers(&self.project, &containers).await
             };
+            if empty && !self.stays().await {
+                continue;
+            }
             if self.heard.send(Piece::Round(Heard::own(round))).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether the project is still there after its last container went. `docker compose down` removes the containers
+    /// first: what looks in between would take the end of a project for its death. So two further surveys have to know
+    /// it: the first may have begun before.
+    async fn stays(&self) -> bool {
+        let mut survey = self.survey.clone();
+        survey.mark_unchanged();
+        for _ in 0..2 {
+            if survey.changed().await.is_err() || self.is_project_gone() {
+                return false;
+            }
+        }
+        true
     }
 
     fn is_project_gone(&self) -> bool {

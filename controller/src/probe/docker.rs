@@ -36,6 +36,15 @@ pub struct Containers {
     services: Vec<String>,
 }
 
+/// What one look at a project's containers said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked {
+    /// The reading.
+    pub round: Round,
+    /// Whether the engine has no container of the project at all: they were removed, or the project goes just now.
+    pub empty: bool,
+}
+
 impl Containers {
     /// Makes a probe ready; nothing, if it is of another kind. A mistake's path begins with `probe`.
     pub fn new(probe: &Probe) -> Result<Option<Self>, Mistake> {
@@ -63,36 +72,41 @@ impl Containers {
     }
 
     /// One round: whatever the engine does, it is there within the probe's time limit.
-    pub async fn round(&self, docker: &Docker, project: &str) -> Round {
+    pub async fn round(&self, docker: &Docker, project: &str) -> Looked {
         let mut gather = Gather::new(begun(&self.plan.name));
         let stage = Stage::new();
+        let mut empty = false;
         let read = async {
             stage.set("asking the engine");
             let containers = containers(docker, project, &self.services).await;
-            let containers = containers.map_err(|error| Failure::new(format!("the engine: {}", chain(&error))))?;
+            let (containers, listed) =
+                containers.map_err(|error| Failure::new(format!("the engine: {}", chain(&error))))?;
+            empty = listed == 0;
             let answer = Answer { value: Some(value(&containers, &self.services)), ..Answer::default() };
             select(&self.plan, answer, "", &stage).await
         };
         gather.push(String::new(), within(self.plan.timeout, &stage, read).await);
-        gather.finish()
+        Looked { round: gather.finish(), empty }
     }
 }
 
-/// The project's containers, those that do not run included.
+/// The project's containers, those that do not run included; and how many there are, those of other services included.
 async fn containers(
     docker: &Docker,
     project: &str,
     services: &[String],
-) -> Result<Vec<ContainerInspectResponse>, Error> {
+) -> Result<(Vec<ContainerInspectResponse>, usize), Error> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT}={project}")])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let listed = docker.list_containers(Some(options)).await?.into_iter().filter(|container| {
+    let all = docker.list_containers(Some(options)).await?;
+    let count = all.len();
+    let listed = all.into_iter().filter(|container| {
         // Those of other services are not even asked about.
         services.is_empty()
             || container.labels.as_ref().and_then(|labels| labels.get(SERVICE)).is_none_or(|of| services.contains(of))
     });
     let ids: Vec<_> = listed.filter_map(|container| container.id).take(MOST).collect();
-    futures::stream::iter(ids)
+    let containers = futures::stream::iter(ids)
         .map(|id| async move {
             match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
                 Ok(container) => Ok(Some(container)),
@@ -104,7 +118,8 @@ async fn containers(
         .buffered(AT_ONCE)
         .try_filter_map(|container| async move { Ok(container) })
         .try_collect()
-        .await
+        .await?;
+    Ok((containers, count))
 }
 
 /// What a reading says of these containers: a map from service and number (`node1`, from the second on `node1-2`) to
@@ -246,7 +261,8 @@ mod tests {
         let Ok(docker) = docker else { return };
         let probe: Probe = serde_json::from_value(json!({"name": "containers", "docker": {}})).unwrap();
         let containers = Containers::new(&probe).unwrap().unwrap();
-        let round = containers.round(&docker, "shop").await;
+        let Looked { round, empty } = containers.round(&docker, "shop").await;
+        assert!(!empty, "nobody knows");
         let reading = &round.readings[""];
         assert!(!reading.ok);
         assert!(reading.error.as_deref().unwrap().starts_with("the engine: "), "{reading:?}");

@@ -66,7 +66,7 @@ pub(crate) async fn record(name: &str, seconds: u64, file: &str) {
             let mut ticks = tokio::time::interval(containers.interval());
             loop {
                 ticks.tick().await;
-                let round = containers.round(&docker, &project).await;
+                let round = containers.round(&docker, &project).await.round;
                 if lines.send(controller::probe::line(&round).trim_end().to_owned()).is_err() {
                     return;
                 }

@@ -28,7 +28,7 @@ use super::standing::name;
 use super::{DockerProvider, body, names};
 use crate::audit::proof::hex;
 use crate::monitor::observers::{Found, ObserverSpec, Observers, Said, Standing, Survey, Words};
-use crate::probe::docker::Containers;
+use crate::probe::docker::{Containers, Looked};
 use crate::probe::{Reading, Round};
 use crate::sandbox::dial::{Aside, Condition};
 use crate::sandbox::{NetworkRef, SandboxError};
@@ -293,13 +293,14 @@ impl Observers for DockerProvider {
         Ok(())
     }
 
-    async fn containers(&self, project: &str, probe: &Containers) -> Round {
+    async fn containers(&self, project: &str, probe: &Containers) -> Looked {
         match self.engine.client() {
             Ok(client) => probe.round(&client, project).await,
             Err(error) => {
                 let reading = Reading { error: Some(error.to_string()), ..Reading::default() };
                 let readings = [(String::new(), reading)].into();
-                Round { probe: probe.name().to_owned(), at: Timestamp::now(), readings }
+                let round = Round { probe: probe.name().to_owned(), at: Timestamp::now(), readings };
+                Looked { round, empty: false }
             }
         }
     }
