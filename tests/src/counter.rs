@@ -109,20 +109,28 @@ impl Counter {
 /// * `c1` and `c2` say their tokens, in one turn;
 /// * `c3` prints, says its token, prints again;
 /// * `c4` changes the subject through the Docker CLI.
+///
+/// Where the proof does not hold, it looks again and concludes anew: an engine that was stopped brings the subject's
+/// container back, but not at once, and whoever looks in between sees that it does not run.
 #[must_use]
 pub fn script(counter: &str) -> String {
     let say =
         |what: &str| format!("exec 3<>/dev/tcp/counter/7000; echo '{what}' >&3; read -r answer <&3; echo $answer");
     let print = |what: &str| format!("for i in $(seq {PRINTED}); do echo {what} $i; done");
+    let conclude = serde_json::json!({"name": "conclude", "input": {
+        "outcome": "resolved", "root_cause": "There was none.", "summary": "Four commands ran.", "evidence": [1],
+    }});
+    let look = serde_json::json!({"name": "shell", "input": {"command": "sleep 5; echo looked again",
+        "reasoning": "What does not run may be about to start."}});
     let rules = serde_json::json!({
         "description": "Four commands that leave a mark each.",
         "rules": [
             rule("first", 0, &[&say("{{row}}-c1"), &say("{{row}}-c2")]),
             rule("second", 1, &[&format!("{}; {}; {}", print("before"), say("{{row}}-c3"), print("after"))]),
             rule("third", 2, &[&format!("docker exec {counter} sh -c 'echo {{{{row}}}}-c4 >>/log'; echo exec: $?")]),
-            {"name": "last", "when": {"turn": 3}, "answer": {"thinking": "That was all.", "tools": [{"name": "conclude", "input": {
-                "outcome": "resolved", "root_cause": "There was none.", "summary": "Four commands ran.", "evidence": [1],
-            }}]}},
+            {"name": "last", "when": {"turn": 3}, "answer": {"thinking": "That was all.", "tools": [conclude]}},
+            {"name": "refuted", "when": {"last_tool": "conclude", "uses": 2}, "answer": {"tools": [look]}},
+            {"name": "anew", "when": {"result": "looked again", "uses": 2}, "answer": {"tools": [conclude]}},
         ],
     });
     rules.to_string()
