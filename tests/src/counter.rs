@@ -111,7 +111,8 @@ impl Counter {
 /// * `c4` changes the subject through the Docker CLI.
 ///
 /// Where the proof does not hold, it looks again and concludes anew: an engine that was stopped brings the subject's
-/// container back, but not at once, and whoever looks in between sees that it does not run.
+/// container back, but not at once, and whoever looks in between sees that it does not run. Its look may be lost with
+/// its own container: it concludes all the same.
 #[must_use]
 pub fn script(counter: &str) -> String {
     let say =
@@ -130,7 +131,7 @@ pub fn script(counter: &str) -> String {
             rule("third", 2, &[&format!("docker exec {counter} sh -c 'echo {{{{row}}}}-c4 >>/log'; echo exec: $?")]),
             {"name": "last", "when": {"turn": 3}, "answer": {"thinking": "That was all.", "tools": [conclude]}},
             {"name": "refuted", "when": {"last_tool": "conclude", "uses": 2}, "answer": {"tools": [look]}},
-            {"name": "anew", "when": {"result": "looked again", "uses": 2}, "answer": {"tools": [conclude]}},
+            {"name": "anew", "when": {"turn": {"min": 4}, "uses": 2}, "answer": {"tools": [conclude]}},
         ],
     });
     rules.to_string()
