@@ -14,11 +14,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use controller::audit::entry::{Change, ChangeOutcome, ChangeResult};
+use controller::gateway::protocol::{FromController, VERSION};
 use controller::sandbox::Ledger;
 use controller::sandbox::changes::Changes;
 use controller::sandbox::dial::{Condition, Dial, Pipe, UnixDial};
 use controller::sandbox::fake::MemoryLedger;
 use controller::sandbox::stream::{Identity, Patience};
+use controller::supervisor::frames::encode;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 
 /// A gateway's process on this machine, for a project of one container.
@@ -255,6 +259,27 @@ async fn a_stream_that_is_cut_repeats_nothing_and_loses_nothing() {
     let (seq, result) = ledger.inner.completed()[1].clone();
     assert_eq!((seq, result.details["exitCode"].as_i64()), (2, Some(7)), "{result:?}");
     assert_eq!(ledger.inner.begun().len(), 2);
+}
+
+/// A stream that was given up because nothing was heard of it in time may come through all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_stream_of_our_own_takes_over_for_a_moment_only() {
+    let rig = Rig::start(Duration::from_secs(30));
+    let ledger = MemoryLedger::new();
+    let _changes = rig.connect(Arc::new(UnixDial(rig.control())), ledger.clone()).await;
+    for round in 1..4 {
+        let hello = FromController::Hello { version: VERSION, session: "s".into(), epoch: 1 };
+        let mut late = UnixStream::connect(rig.control()).await.unwrap();
+        let frame = encode(&hello).unwrap();
+        late.write_all(&u32::try_from(frame.len()).unwrap().to_be_bytes()).await.unwrap();
+        late.write_all(&frame).await.unwrap();
+        // It is heard, and nobody reads what it is told.
+        late.readable().await.unwrap();
+        let output = rig.docker(&["exec", &rig.container, "true"]).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        until("the end is on record", || ledger.completed().len() == round).await;
+    }
+    assert_eq!(ledger.begun().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::Sent;
 use super::ledger::Ledger;
-use super::protocol::{FromController, FromGateway, VERSION};
+use super::protocol::{FromController, FromGateway, TOOK_OVER, VERSION};
 use crate::supervisor::frames::{codec, decode, encode, write_all};
 
 /// The hello must come within this.
@@ -83,7 +83,7 @@ impl Stream {
         loop {
             tokio::select! {
                 biased;
-                () = replaced.cancelled() => return Err("another stream took over".into()),
+                () = replaced.cancelled() => return Err(TOOK_OVER.into()),
                 () = out.closed() => return Ok(()),
                 frame = read.next() => {
                     let Some(frame) = frame else { return Ok(()) };

@@ -13,6 +13,9 @@ use crate::depth::is_shallow;
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
 
+/// Why a stream ends when another one said hello: the gateway hears the last one only.
+pub const TOOK_OVER: &str = "another stream took over";
+
 /// From the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

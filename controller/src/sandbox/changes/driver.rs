@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use super::CLOSE;
 use super::book::{Book, Step};
 use crate::audit::entry::{ChangeOrigin, ChangeResult};
-use crate::gateway::protocol::{FromController, FromGateway, VERSION};
+use crate::gateway::protocol::{FromController, FromGateway, TOOK_OVER, VERSION};
 use crate::sandbox::Ledger;
 use crate::sandbox::dial::{Condition, Dial};
 use crate::sandbox::stream::link::{Fault, First, Link, Peer};
@@ -21,6 +21,8 @@ const BACK_OFF: Duration = Duration::from_secs(2);
 
 /// How often a gateway that is gone is made anew in one session.
 const MOST_RENEWALS: u32 = 3;
+/// How often another stream may take over before it is no accident any more.
+const MOST_OVERTAKEN: u32 = 16;
 /// How long making it anew is tried each time.
 const RENEWAL: Duration = Duration::from_mins(1);
 
@@ -60,6 +62,7 @@ pub(super) struct Driver {
     writes: JoinSet<Written>,
     boot: Option<u64>,
     renewals: u32,
+    overtaken: u32,
     closing: Option<Closing>,
 }
 
@@ -93,6 +96,7 @@ impl Driver {
             writes: JoinSet::new(),
             boot: None,
             renewals: 0,
+            overtaken: 0,
             closing: None,
         };
         let until = Instant::now() + driver.patience.hello;
@@ -230,6 +234,13 @@ impl Driver {
                         }
                         FromGateway::Pong { .. } => Step::Wait,
                         FromGateway::Hello { .. } => return Err(Fault::Hostile("the gateway said hello twice".into())),
+                        // One of our own that was given up because it said nothing in time, and that came through after
+                        // all: an engine that has just been started makes streams slowly. The next one takes over again;
+                        // whoever has a higher epoch would be told apart by its hello.
+                        FromGateway::Error { reason } if reason == TOOK_OVER && self.overtaken < MOST_OVERTAKEN => {
+                            self.overtaken += 1;
+                            return Err(Fault::Broken(reason));
+                        }
                         FromGateway::Error { reason } => {
                             return Err(Fault::Hostile(format!("the gateway refused the stream: {reason}")));
                         }
