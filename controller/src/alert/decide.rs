@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::Alert;
 use crate::monitor::known::{Known, open_of_itself};
-use crate::monitor::open::{Asked, Held, Recurrence, held_back};
+use crate::monitor::open::{Asked, Held, Lead, Recurrence, held_back, lead};
 use crate::monitor::order::Opening;
 
 /// What to do about alerts that fire.
@@ -71,17 +71,10 @@ pub fn firing(mut alerts: Vec<Alert>, known: &[Known], opening: Opening, now: Ti
     if !opening.wanted {
         return Decision::Off;
     }
-    let held: Vec<Held> = alerts.iter().map(|alert| holds_back(alert, known, opening.cooldown, now)).collect();
-    if held.contains(&Held::Free) {
-        // What is free leads; what had its Incident is in it all the same, for it fires.
-        let mut both: Vec<_> = alerts.into_iter().zip(held).collect();
-        both.sort_by_key(|(_, held)| *held != Held::Free);
-        return Decision::Open { alerts: both.into_iter().map(|(alert, _)| alert).collect() };
-    }
-    let until = held.iter().filter_map(|held| if let Held::Until(until) = held { Some(*until) } else { None }).min();
-    match until {
-        Some(until) => Decision::Wait { until },
-        None => Decision::Had { incident: last_of(&alerts, known).unwrap_or_default() },
+    match lead(alerts, |alert| holds_back(alert, known, opening.cooldown, now)) {
+        Lead::Open(alerts) => Decision::Open { alerts },
+        Lead::Wait(until) => Decision::Wait { until },
+        Lead::Had(alerts) => Decision::Had { incident: last_of(&alerts, known).unwrap_or_default() },
     }
 }
 
@@ -160,9 +153,7 @@ pub fn recurrence(alert: &Alert, known: &[Known], window: Duration, now: Timesta
         let same = knew.ends_at.is_none() && knew.starts_at.0.as_second() == alert.starts_at.as_second();
         held(phase) && (at >= begin || same)
     };
-    let mut ended: Vec<_> = known.iter().filter(counts).collect();
-    ended.sort_by_key(|one| one.ended.map(|(_, at)| at));
-    Recurrence { of: ended.last().map(|one| one.name.clone()), count: i64::try_from(ended.len()).unwrap_or(i64::MAX) }
+    Recurrence::among(known.iter().filter(counts))
 }
 
 #[cfg(test)]

@@ -117,23 +117,40 @@ pub fn decide(mut violations: Vec<Violation>, facts: Facts<'_>) -> Decision {
     if let Some(theirs) = known.iter().find(|one| one.ended.is_none() && one.repairs) {
         return Decision::Theirs { incident: theirs.name.clone() };
     }
-    let mut until: Option<Timestamp> = None;
-    let mut may_open = false;
-    for violation in &violations {
-        match holds_back(violation, known, opening.cooldown, now) {
-            Held::Free => may_open = true,
-            Held::Had => {}
-            Held::Until(moment) => until = Some(until.map_or(moment, |until| until.min(moment))),
-        }
+    match lead(violations, |violation| holds_back(violation, known, opening.cooldown, now)) {
+        Lead::Open(violations) => Decision::Open { violations },
+        Lead::Wait(until) => Decision::Wait { until },
+        Lead::Had(_) => Decision::Nothing,
     }
-    match (may_open, until) {
-        (true, _) => {
-            // What is free leads; what had its Incident is in it all the same, for it is violated.
-            violations.sort_by_key(|violation| holds_back(violation, known, opening.cooldown, now) != Held::Free);
-            Decision::Open { violations }
-        }
-        (false, Some(until)) => Decision::Wait { until },
-        (false, None) => Decision::Nothing,
+}
+
+/// What becomes of all that is wrong, if no Incident is open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lead<T> {
+    /// One is opened: what is free leads, and what had its Incident is in it all the same, for it is wrong.
+    Open(Vec<T>),
+    /// Not before this moment.
+    Wait(Timestamp),
+    /// All of it had its Incident.
+    Had(Vec<T>),
+}
+
+/// Whether an Incident is opened for all that is wrong, worst first, of which `held` says what stands in the way of each.
+pub fn lead<T>(wrong: Vec<T>, held: impl Fn(&T) -> Held) -> Lead<T> {
+    let mut both: Vec<(T, Held)> = Vec::with_capacity(wrong.len());
+    for one in wrong {
+        let held = held(&one);
+        both.push((one, held));
+    }
+    let is_free = both.iter().any(|(_, held)| *held == Held::Free);
+    let until =
+        both.iter().filter_map(|(_, held)| if let Held::Until(until) = held { Some(*until) } else { None }).min();
+    both.sort_by_key(|(_, held)| *held != Held::Free);
+    let wrong = both.into_iter().map(|(one, _)| one).collect();
+    match until {
+        _ if is_free => Lead::Open(wrong),
+        Some(until) => Lead::Wait(until),
+        None => Lead::Had(wrong),
     }
 }
 
@@ -222,23 +239,26 @@ pub struct Recurrence {
     pub count: i64,
 }
 
+impl Recurrence {
+    /// Of these, which have ended: the last one, and how many they are.
+    pub fn among<'a>(ended: impl Iterator<Item = &'a Known>) -> Self {
+        let mut ended: Vec<&Known> = ended.collect();
+        ended.sort_by_key(|one| one.ended.map(|(_, at)| at));
+        Self { of: ended.last().map(|one| one.name.clone()), count: i64::try_from(ended.len()).unwrap_or(i64::MAX) }
+    }
+}
+
 /// How often this came again after an Incident of it was resolved.
 #[must_use]
 pub fn recurrence(uid: &str, violation: &Violation, known: &[Known], window: Duration, now: Timestamp) -> Recurrence {
     let print = fingerprint(uid, &violation.invariant, &violation.key);
     let begin = now.saturating_sub(window).unwrap_or(Timestamp::MIN);
-    let mut resolved: Vec<(Timestamp, &Known)> = known
+    let same = known
         .iter()
-        .filter(|one| one.fingerprint.as_deref() == Some(&print) || one.names(&violation.invariant, &violation.key))
-        .filter_map(|one| {
-            one.ended.filter(|(phase, at)| *phase == IncidentPhase::Resolved && *at >= begin).map(|(_, at)| (at, one))
-        })
-        .collect();
-    resolved.sort_by_key(|(at, _)| *at);
-    Recurrence {
-        of: resolved.last().map(|(_, one)| one.name.clone()),
-        count: i64::try_from(resolved.len()).unwrap_or(i64::MAX),
-    }
+        .filter(|one| one.fingerprint.as_deref() == Some(&print) || one.names(&violation.invariant, &violation.key));
+    Recurrence::among(
+        same.filter(|one| one.ended.is_some_and(|(phase, at)| phase == IncidentPhase::Resolved && at >= begin)),
+    )
 }
 
 #[cfg(test)]
