@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::keep::{Piece, Surveyed};
 use super::lines::Heard;
-use super::observers::Observers;
+use super::observers::{Observers, Survey};
 use crate::probe::docker::{Containers, Looked};
 
 /// One `docker` probe of a Subject.
@@ -58,12 +58,16 @@ impl Own {
 
     /// Whether the project is still there after its last container went. `docker compose down` removes the containers
     /// first: what looks in between would take the end of a project for its death. So two further surveys have to know
-    /// it: the first may have begun before.
+    /// it: the first may have begun before. One that failed knows nothing, and the next look asks again.
     async fn stays(&self) -> bool {
         let mut survey = self.survey.clone();
         survey.mark_unchanged();
         for _ in 0..2 {
-            if survey.changed().await.is_err() || self.is_project_gone() {
+            if survey.changed().await.is_err() {
+                return false;
+            }
+            let knows = |survey: &Survey| survey.projects.contains_key(&self.project);
+            if !matches!(&*survey.borrow(), Some(Ok(survey)) if knows(survey)) {
                 return false;
             }
         }

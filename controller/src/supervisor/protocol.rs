@@ -155,6 +155,8 @@ pub enum CommandState {
     Finished,
     /// It was started, and what became of it cannot be had any more.
     Lost,
+    /// It was not started, and nothing will be any more: the supervisor is ending, and its container with it.
+    Ending,
 }
 
 /// What came of a command, on the wire and in the spool.

@@ -136,7 +136,10 @@ impl Registry {
                 return Err((format!("command {seq} was started before{lost}"), state));
             }
             if table.closed {
-                return Err(("the supervisor is ending".into(), CommandState::Unknown));
+                return Err((
+                    "the supervisor was told to end, and did not start the command".into(),
+                    CommandState::Ending,
+                ));
             }
             let busy = table.commands.values().filter(|entry| matches!(entry, Entry::Running(_))).count();
             if busy >= MAX_RUNNING {

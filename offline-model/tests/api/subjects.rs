@@ -161,7 +161,7 @@ async fn a_full_quota_is_compacted_and_one_that_is_really_full_is_not() {
     let played = play("etcd", &[look, filled, done, proof]).await;
     played.ends("there is space again", "resolved");
     assert!(played.cause().contains("exports/report has 1000000 bytes"), "{}", played.cause());
-    for part in ["compact \"$revision\"", "defrag", "alarm disarm"] {
+    for part in ["compact --physical \"$revision\"", "defrag", "alarm disarm"] {
         assert!(played.commands.contains(part), "{part}");
     }
     let played =

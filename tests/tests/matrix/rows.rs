@@ -259,6 +259,9 @@ fn may(place: &str, fault: Fault) -> Vec<(&'static str, &'static str)> {
             | "container made, not started",
             _,
         ) => vec![("c1", "not_started")],
+        // Which container an engine that stops ends first is its own affair. If the subject's is, the command that waits
+        // there ends, and the next one meets a container that is ending too: it is that one of which nothing is known.
+        ("command has begun", Fault::EngineRestart) => vec![("c2", "unknown"), ("c3", "unknown")],
         // What ran in a container that is gone cannot be had.
         (_, Fault::AgentRemoved | Fault::KillAndRemove | Fault::EngineRestart) => vec![("c2", "unknown")],
         _ => Vec::new(),

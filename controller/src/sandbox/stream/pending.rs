@@ -147,7 +147,9 @@ impl Pending {
                 self.settle(seq, &Ok(Recovered::NeverStarted));
                 Ok(None)
             }
-            (_, CommandState::Lost) => {
+            // A supervisor that ends takes its container along: what follows waits for the next one, instead of being
+            // refused in turn by one that is no use any more.
+            (_, CommandState::Lost | CommandState::Ending) => {
                 self.settle(seq, &Err(SandboxError::Lost { reason }));
                 Ok(None)
             }
@@ -190,4 +192,22 @@ impl Pending {
 fn start(command: &Command, epoch: u64) -> Request {
     let timeout_ms = u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX);
     Request::Start { seq: command.seq, command: command.command.clone(), timeout_ms, epoch }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_supervisor_that_ends_is_a_lost_container() {
+        let mut pending = Pending::default();
+        let (answer, answered) = oneshot::channel();
+        let command = Command { seq: 3, command: "true".into(), timeout: Duration::from_secs(1), live: None };
+        assert!(pending.run(command, answer, 1, Duration::from_secs(1)).is_some());
+        let asked = pending.refused(3, "told to end".into(), CommandState::Ending, 1);
+        assert_eq!(asked, Ok(None), "it is not asked for again");
+        let SandboxError::Lost { reason } = answered.await.unwrap().unwrap_err() else { panic!("not lost") };
+        assert_eq!(reason, "told to end");
+        assert!(pending.overdue().is_none() && pending.again(1).is_empty());
+    }
 }
