@@ -29,6 +29,7 @@ pub mod cli;
 pub mod columns;
 pub mod config;
 pub mod context;
+pub mod demo_chapter;
 pub mod depth;
 pub mod error;
 pub mod events;

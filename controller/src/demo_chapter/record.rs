@@ -248,6 +248,13 @@ impl Record {
         self.turns.iter().rev().find(|turn| turn.new.kind != TurnKind::Enter && turn.end.is_none())
     }
 
+    /// An earlier reset that is not over: this one carries it out, too.
+    #[must_use]
+    pub fn waits_for(&self, turn: &Turn) -> Option<&Turn> {
+        let mut open = self.turns.iter().filter(|one| one.new.kind != TurnKind::Enter && one.end.is_none());
+        open.find(|one| one.id < turn.id)
+    }
+
     /// The turns into chapters since the demo was last at its beginning.
     pub fn entered(&self) -> impl DoubleEndedIterator<Item = &Turn> {
         let begin = self.turns.iter().rposition(|turn| turn.new.kind != TurnKind::Enter).map_or(0, |place| place + 1);
