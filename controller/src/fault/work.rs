@@ -9,6 +9,8 @@ mod disk;
 mod network;
 mod requests;
 
+pub(crate) use requests::TOGETHER;
+
 /// Does it to its end. An error is a sentence, and then nothing was changed, or it says what.
 pub async fn work(job: Job) -> Result<String, String> {
     match job {
