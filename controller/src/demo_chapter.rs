@@ -17,6 +17,8 @@ pub mod scopes;
 pub mod stage;
 pub mod status;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 pub mod wait_for;
 pub mod world;
@@ -83,8 +85,7 @@ pub async fn reconcile(chapter: Arc<DemoChapter>, stage: Arc<Stage>) -> Result<A
         stage.wake(&demo_of(&chapter));
         return Ok(Action::requeue(LOOK_AGAIN));
     }
-    let api: Api<DemoChapter> =
-        Api::namespaced(stage.context.client.clone(), &chapter.namespace().unwrap_or_default());
+    let api: Api<DemoChapter> = Api::namespaced(stage.context.client.clone(), &chapter.namespace().unwrap_or_default());
     finalizer(&api, names::DEMO_FINALIZER, chapter, |event| async {
         match event {
             Event::Apply(chapter) => {

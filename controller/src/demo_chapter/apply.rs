@@ -287,13 +287,8 @@ impl Hands {
         };
         let index = MENDING + started.len();
         let id = ActId { turn, chapter: of.new.chapter.clone(), restore: true, index };
-        let wanted = Wanted {
-            id,
-            chapter_uid: of.new.chapter_uid.clone(),
-            number: turn,
-            action,
-            undo_when: UndoWhen::Reset,
-        };
+        let wanted =
+            Wanted { id, chapter_uid: of.new.chapter_uid.clone(), number: turn, action, undo_when: UndoWhen::Reset };
         match crate::fault::plan(&wanted.action, &view, &crate::cel::map([]), 0) {
             Ok(plan) => {
                 let act = self.new_act(&wanted, plan.says.clone(), Some(Plan { undo: None, ..plan }), None, stand)?;
@@ -318,13 +313,7 @@ impl Hands {
         Ok(())
     }
 
-    async fn judge(
-        &self,
-        turn: i64,
-        expression: String,
-        stand: Stand<'_>,
-        notes: &mut Notes,
-    ) -> Result<After, After> {
+    async fn judge(&self, turn: i64, expression: String, stand: Stand<'_>, notes: &mut Notes) -> Result<After, After> {
         let incidents = wait_for::of_demo(&stand.seen.incidents, stand.record);
         let probes = self.world.probes(stand.demo, &stand.seen.scene.subject).await;
         let scope = Scope::new(stand.seen.subject.as_deref(), &incidents, probes);

@@ -7,8 +7,6 @@
 //! was gone back over end; only then does the current chapter go on.
 
 mod reset;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,8 +152,7 @@ impl Known<'_> {
             let may = kind == TurnKind::Reset || chapter.verdict.is_ok();
             (is_new && may).then(|| (raised_at(&chapter.object, field), number))
         };
-        let mut asked: Vec<_> =
-            self.chapters.iter().filter_map(|chapter| Some((raised(chapter)?, chapter))).collect();
+        let mut asked: Vec<_> = self.chapters.iter().filter_map(|chapter| Some((raised(chapter)?, chapter))).collect();
         asked.sort_by_key(|((at, _), chapter)| (*at, chapter.object.spec.order));
         let more = asked.len() > 1;
         let ((raised_at, number), chapter) = asked.into_iter().next()?;
@@ -164,14 +161,7 @@ impl Known<'_> {
         Some(self.turn(kind, chapter, number, raised_at, superseded))
     }
 
-    fn turn(
-        &self,
-        kind: TurnKind,
-        chapter: &Chapter,
-        number: i64,
-        raised_at: Timestamp,
-        superseded: bool,
-    ) -> NewTurn {
+    fn turn(&self, kind: TurnKind, chapter: &Chapter, number: i64, raised_at: Timestamp, superseded: bool) -> NewTurn {
         let at = self.next_second();
         let countdown = chapter.object.spec.countdown.map(Duration::from).unwrap_or_default();
         // In whole seconds, as the API has it.
@@ -280,7 +270,8 @@ fn ended(known: &Known<'_>, how: How, chapter: &Chapter) -> Step {
     let after = known.chapters.iter().find(|next| next.object.spec.order > chapter.object.spec.order);
     match after {
         Some(next) if how == How::Complete && chapter.object.spec.advance == Advance::Auto => {
-            let raised = next.object.spec.entered > known.record.number(&next.uid(), TurnKind::Enter).max(told(&next.object).0);
+            let raised =
+                next.object.spec.entered > known.record.number(&next.uid(), TurnKind::Enter).max(told(&next.object).0);
             if raised { Step::Rest(SOON, None) } else { Step::Advance(next.object.clone()) }
         }
         _ => Step::Rest(LATER, None),

@@ -115,6 +115,12 @@ impl Player {
         after
     }
 
+    /// What is in its way, for tests that step.
+    #[cfg(test)]
+    pub(super) fn says(&mut self, says: Option<String>) {
+        self.says = says;
+    }
+
     /// Says how all chapters stand; after which time the rest of it can be said.
     pub async fn show(&mut self) -> Option<Duration> {
         let record = match self.record.take() {
@@ -175,8 +181,14 @@ impl Player {
         }
         let world = &self.hands.world;
         match is {
-            ChapterState::Complete => world.tell(&chapter.object, true, "ChapterComplete", message.unwrap_or("what it waits for has come")).await,
-            ChapterState::Failed => world.tell(&chapter.object, false, "ChapterFailed", message.unwrap_or("an action failed")).await,
+            ChapterState::Complete => {
+                world
+                    .tell(&chapter.object, true, "ChapterComplete", message.unwrap_or("what it waits for has come"))
+                    .await
+            }
+            ChapterState::Failed => {
+                world.tell(&chapter.object, false, "ChapterFailed", message.unwrap_or("an action failed")).await
+            }
             ChapterState::Idle if was == Some(ChapterState::Resetting) => {
                 world.tell(&chapter.object, true, "DemoReset", "the demo is at its beginning").await;
             }

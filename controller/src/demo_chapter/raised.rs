@@ -10,7 +10,8 @@ use kube::ResourceExt;
 pub fn raised_at(chapter: &DemoChapter, field: &str) -> Timestamp {
     let field = format!("/f:spec/f:{field}");
     let entries = chapter.managed_fields().iter();
-    let wrote = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(&field).is_some()));
+    let wrote =
+        entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(&field).is_some()));
     wrote.filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

@@ -322,7 +322,10 @@ impl Record {
     pub fn cut_off(&self) -> Option<&Act> {
         let now = self.going_back().or_else(|| self.current()).map(|turn| turn.id);
         self.acts.iter().find(|act| {
-            act.state == ActionState::Begun && Some(act.new.id.turn) != now && !act.is_undone() && self.wants_undo(act).is_none()
+            act.state == ActionState::Begun
+                && Some(act.new.id.turn) != now
+                && !act.is_undone()
+                && self.wants_undo(act).is_none()
         })
     }
 

@@ -33,9 +33,11 @@ impl ChapterScopes {
     /// Runs all of them until `stop`.
     pub fn run(self, stage: &Arc<Stage>, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
         for (controller, _) in self.0 {
-            let chapters = controller
-                .graceful_shutdown_on(stop.clone().cancelled_owned())
-                .run(reconcile, error_policy, stage.clone());
+            let chapters = controller.graceful_shutdown_on(stop.clone().cancelled_owned()).run(
+                reconcile,
+                error_policy,
+                stage.clone(),
+            );
             tasks.spawn(report("DemoChapter", stage.context.clone(), chapters, super::Error::category));
         }
     }

@@ -69,9 +69,10 @@ pub fn status(chapter: &Chapter, facts: &Facts<'_>) -> DemoChapterStatus {
 
 /// What was reset, as far as it is over.
 fn reset_done(record: &Record, uid: &str) -> i64 {
-    let open = record.turns.iter().any(|turn| {
-        turn.new.kind == TurnKind::Reset && turn.new.chapter_uid == uid && turn.end.is_none()
-    });
+    let open = record
+        .turns
+        .iter()
+        .any(|turn| turn.new.kind == TurnKind::Reset && turn.new.chapter_uid == uid && turn.end.is_none());
     if open { 0 } else { record.number(uid, TurnKind::Reset) }
 }
 
@@ -115,9 +116,7 @@ fn message(
         ChapterState::Idle | ChapterState::Left => None,
         ChapterState::Failed => turn.and_then(|turn| turn.end.as_ref()?.message.clone()),
         ChapterState::Complete => turn.and_then(|turn| unknown(facts.record, turn)),
-        _ if facts.says.is_some() && (is_current || state == ChapterState::Resetting) => {
-            facts.says.map(str::to_owned)
-        }
+        _ if facts.says.is_some() && (is_current || state == ChapterState::Resetting) => facts.says.map(str::to_owned),
         ChapterState::Resetting => Some("the demo goes back to its beginning".into()),
         ChapterState::Countdown => Some("the actions begin after the countdown".into()),
         ChapterState::Acting => turn.and_then(|turn| {
@@ -146,10 +145,9 @@ fn unknown(record: &Record, turn: &Turn) -> Option<String> {
 fn actions(object: &DemoChapter, record: &Record, turn: &Turn) -> Vec<ActionStatus> {
     let of = |(index, action): (usize, &Action)| {
         let id = ActId { turn: turn.id, chapter: turn.new.chapter.clone(), restore: false, index };
-        record.act(&id).map_or_else(
-            || ActionStatus { says: fault::says(action), ..ActionStatus::default() },
-            |act| one(act),
-        )
+        record
+            .act(&id)
+            .map_or_else(|| ActionStatus { says: fault::says(action), ..ActionStatus::default() }, |act| one(act))
     };
     object.spec.actions.iter().enumerate().map(of).collect()
 }
@@ -164,7 +162,9 @@ fn one(act: &Act) -> ActionStatus {
     ActionStatus {
         says: short_line(&act.new.says, 200),
         state: if act.is_undone() { ActionState::Undone } else { act.state },
-        targets: plan.map(|plan| plan.targets.iter().map(|target| target.service.clone()).collect()).unwrap_or_default(),
+        targets: plan
+            .map(|plan| plan.targets.iter().map(|target| target.service.clone()).collect())
+            .unwrap_or_default(),
         message: message.map(|text| short_line(&text, LONGEST)).filter(|text| !text.is_empty()),
         at: Some(time(act.new.at)),
     }
@@ -173,7 +173,15 @@ fn one(act: &Act) -> ActionStatus {
 fn conditions(status: &mut DemoChapterStatus, chapter: &Chapter, facts: &Facts<'_>, is_current: bool) {
     let generation = status.observed_generation;
     let mut set = |type_: &str, holds: ConditionStatus, reason: &str, message: &str| {
-        set_condition(&mut status.conditions, type_, holds, reason, &short_line(message, LONGEST), generation, facts.now);
+        set_condition(
+            &mut status.conditions,
+            type_,
+            holds,
+            reason,
+            &short_line(message, LONGEST),
+            generation,
+            facts.now,
+        );
     };
     match &chapter.verdict {
         Ok(()) => set(ACCEPTED, ConditionStatus::True, "Valid", "it can be played"),
@@ -187,7 +195,15 @@ fn conditions(status: &mut DemoChapterStatus, chapter: &Chapter, facts: &Facts<'
         _ => (is_current, "Current", "it is the demo's current chapter"),
     };
     let mut set = |type_: &str, holds: ConditionStatus, reason: &str, message: &str| {
-        set_condition(&mut status.conditions, type_, holds, reason, &short_line(message, LONGEST), generation, facts.now);
+        set_condition(
+            &mut status.conditions,
+            type_,
+            holds,
+            reason,
+            &short_line(message, LONGEST),
+            generation,
+            facts.now,
+        );
     };
     set(ENTERED, holds.into(), reason, text);
     let is_complete = status.completed_at.is_some();

@@ -98,12 +98,14 @@ fn one_subject(chapters: &[Arc<DemoChapter>]) -> Result<(), Rejected> {
     if names.len() < 2 {
         return Ok(());
     }
-    let message = format!("the chapters of a demo have one Subject, and these have {}: {}", names.len(), names.join(", "));
+    let message =
+        format!("the chapters of a demo have one Subject, and these have {}: {}", names.len(), names.join(", "));
     Err(Rejected { reason: "SeveralSubjects", message: short_line(&message, LONGEST) })
 }
 
 fn own_place(chapter: &DemoChapter, chapters: &[Arc<DemoChapter>]) -> Result<(), Rejected> {
-    let same = |other: &&Arc<DemoChapter>| other.spec.order == chapter.spec.order && other.name_any() != chapter.name_any();
+    let same =
+        |other: &&Arc<DemoChapter>| other.spec.order == chapter.spec.order && other.name_any() != chapter.name_any();
     match chapters.iter().find(same) {
         None => Ok(()),
         Some(other) => {
@@ -180,8 +182,13 @@ mod tests {
     #[test]
     fn a_mistake_in_an_expression_is_said_with_its_column() {
         let fine = subject("suspend: false");
-        let said = |spec: &str| verdicts(&[("a", &format!("order: 1, subjectRef: {{name: s}}, {spec}"))], &fine).remove(0);
-        assert!(said("waitFor: 'incident ='").contains("InvalidWaitFor: spec.waitFor: 1:"), "{}", said("waitFor: 'incident ='"));
+        let said =
+            |spec: &str| verdicts(&[("a", &format!("order: 1, subjectRef: {{name: s}}, {spec}"))], &fine).remove(0);
+        assert!(
+            said("waitFor: 'incident ='").contains("InvalidWaitFor: spec.waitFor: 1:"),
+            "{}",
+            said("waitFor: 'incident ='")
+        );
         assert!(said("waitFor: 'incidnt != null'").contains("there is no `incidnt` here"));
         assert!(said("actions: [{kill: {target: {cel: '1 +'}}}]").contains("InvalidAction: spec.actions[0]: "));
         assert_eq!(said("waitFor: 'incident != null'"), "a fine");

@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn names_that_nobody_knows_are_refused_before_they_are_judged() {
         assert!(compile("incidents.exists(i, i.spec.title == 'x')").is_ok());
-        assert_eq!(compile("subjet.status").unwrap_err(), "there is no `subjet` here; there are subject, incident, incidents, probes");
+        assert_eq!(
+            compile("subjet.status").unwrap_err(),
+            "there is no `subjet` here; there are subject, incident, incidents, probes"
+        );
         assert!(compile("subject..x").unwrap_err().starts_with("1:"));
     }
 }

@@ -192,8 +192,7 @@ impl DemoStore for PostgresStore {
     }
 
     async fn live(&self) -> Result<Vec<DemoRef>, AuditError> {
-        let demo =
-            |row: &PgRow| Ok(DemoRef { namespace: row.try_get("namespace")?, demo: row.try_get("demo")? });
+        let demo = |row: &PgRow| Ok(DemoRef { namespace: row.try_get("namespace")?, demo: row.try_get("demo")? });
         self.demo_rows(sqlx::query(LIVE), demo).await
     }
 

@@ -87,8 +87,7 @@ fn mending<'a>(known: &Known<'a>, turn: &'a Turn) -> impl Iterator<Item = &'a Ac
 
 /// It is over, and says what did not work.
 fn over(known: &Known<'_>, turn: &Turn) -> Step {
-    let wrong: Vec<String> =
-        mending(known, turn).filter(|act| act.state == ActionState::Failed).map(failed).collect();
+    let wrong: Vec<String> = mending(known, turn).filter(|act| act.state == ActionState::Failed).map(failed).collect();
     let undone = known.record.acts.iter().filter_map(|act| {
         let error = act.undo.as_ref().filter(|undo| undo.turn >= turn.id)?.error.as_ref()?;
         Some(format!("{} could not be taken back: {error}", act.new.says))

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use super::DemoStore;
 use crate::audit::AuditError;
-use crate::demo_chapter::record::{Act, ActId, DemoRef, How, NewAct, NewTurn, Record, Turn, TurnEnd, TurnKind, UndoTry};
+use crate::demo_chapter::record::{
+    Act, ActId, DemoRef, How, NewAct, NewTurn, Record, Turn, TurnEnd, TurnKind, UndoTry,
+};
 use crate::fault::Key;
 
 /// Keeps everything in memory.
@@ -64,9 +66,10 @@ impl DemoStore for FakeDemoStore {
         let turns: Vec<Turn> = all.iter().skip(begin).map(|turn| (*turn).clone()).collect();
         let ids: BTreeSet<i64> = all.iter().map(|turn| turn.id).collect();
         let recent: BTreeSet<i64> = turns.iter().map(|turn| turn.id).collect();
-        let acts = state.acts.iter().filter(|act| {
-            recent.contains(&act.new.id.turn) || (ids.contains(&act.new.id.turn) && act.is_live())
-        });
+        let acts = state
+            .acts
+            .iter()
+            .filter(|act| recent.contains(&act.new.id.turn) || (ids.contains(&act.new.id.turn) && act.is_live()));
         let mut record = Record { acts: acts.cloned().collect(), turns, ..Record::default() };
         for turn in all {
             let number = record.numbers.entry((turn.new.chapter_uid.clone(), turn.new.kind)).or_default();

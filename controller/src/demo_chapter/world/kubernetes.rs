@@ -87,8 +87,7 @@ impl World for Kubernetes {
     async fn probes(&self, demo: &DemoRef, subject: &str) -> Value {
         let nothing = || crate::cel::map([]);
         let object = ObjectRef::<Subject>::new(subject).within(&demo.namespace);
-        let (Some(subject), Some(watched)) =
-            (self.subject(&demo.namespace, subject), self.context.watch.of(&object))
+        let (Some(subject), Some(watched)) = (self.subject(&demo.namespace, subject), self.context.watch.of(&object))
         else {
             return nothing();
         };
@@ -116,7 +115,9 @@ impl World for Kubernetes {
         match within(api.patch(&incident.name_any(), &params(), &Patch::Merge(&patch))).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),
-            Err(error) => Err(format!("the Incident {} could not be cancelled: {}", incident.name_any(), chain(&error))),
+            Err(error) => {
+                Err(format!("the Incident {} could not be cancelled: {}", incident.name_any(), chain(&error)))
+            }
         }
     }
 
