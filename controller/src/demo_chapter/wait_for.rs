@@ -131,8 +131,12 @@ mod tests {
     fn what_is_not_there_yet_has_not_come() {
         let nothing = Scope::new(None, &[], Value::Null);
         assert_eq!(nothing.judge("incident != null"), Judgement::NotYet);
-        assert!(matches!(nothing.judge("incident.status.phase == 'Resolved'"), Judgement::Unknown(_)));
-        assert!(matches!(nothing.judge("probes.load.value > 50.0"), Judgement::Unknown(_)));
+        for early in
+            ["incident.status.phase == 'Resolved'", "probes.load.value > 50.0", "incidents[0].spec.title == 't'"]
+        {
+            assert_ne!(nothing.judge(early), Judgement::Come, "{early}");
+        }
+        assert!(matches!(nothing.judge("incidents[0].spec.title == 't'"), Judgement::Unknown(_)));
         assert!(matches!(nothing.judge("1"), Judgement::Unknown(why) if why.contains("not true or false")));
         assert_eq!(nothing.judge("incident != null && incident.status.phase == 'Resolved'"), Judgement::NotYet);
     }

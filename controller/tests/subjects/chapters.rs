@@ -44,7 +44,11 @@ fn is_in(written: &Json, read: &Json, path: &str) {
         }
         (Json::Array(written), Json::Array(read)) => {
             assert_eq!(written.len(), read.len(), "{path}");
-            written.iter().zip(read).enumerate().for_each(|(at, (written, read))| is_in(written, read, &format!("{path}[{at}]")));
+            written
+                .iter()
+                .zip(read)
+                .enumerate()
+                .for_each(|(at, (written, read))| is_in(written, read, &format!("{path}[{at}]")));
         }
         // A duration may be written in more than one way.
         (Json::String(_), Json::String(_)) => {}
@@ -110,8 +114,10 @@ fn project(folder: &str) -> ProjectView {
 fn recorded(folder: &str, recording: &str) -> Value {
     let (compiled, _) = Compiled::new(&files::subject(folder).spec);
     let mut judge = Judge::new(Arc::new(compiled));
-    let rounds: Vec<Round> =
-        text(folder, &format!("fixtures/{recording}")).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rounds: Vec<Round> = text(folder, &format!("fixtures/{recording}"))
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     rounds.iter().for_each(|round| judge.read(round));
     judge.probes(rounds.last().unwrap().at)
 }

@@ -168,7 +168,9 @@ impl House {
     }
 
     pub(super) fn standing(&self) -> Vec<String> {
-        self.state().standing.values().cloned().collect()
+        let mut standing: Vec<String> = self.state().standing.values().cloned().collect();
+        standing.sort();
+        standing
     }
 
     pub(super) fn most_often(&self) -> usize {
