@@ -65,7 +65,7 @@ fn table(mark: &str) -> Result<String, String> {
 /// The rules in one transaction, in place of those that stood under this name.
 fn rules(mark: &str, from: &[IpAddr]) -> Result<String, String> {
     let table = table(mark)?;
-    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = from.iter().copied().partition(|address| address.is_ipv4());
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = from.iter().copied().partition(IpAddr::is_ipv4);
     let mut text = format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n");
     // Before Docker's own rules and those of whoever lives there.
     for (chain, hook, end) in [("from", "input", "saddr"), ("to", "output", "daddr")] {

@@ -94,12 +94,11 @@ impl DockerProvider {
     }
 
     async fn make_helper(&self, key: &Key, helper: &Helper) -> Result<ContainerInspectResponse, Error> {
-        let brought = match helper.foreign_image() {
-            Some(image) => self.labels_of_image(image).await?,
-            None => {
-                self.image(&self.operator_image).await?;
-                HashMap::new()
-            }
+        let brought = if let Some(image) = helper.foreign_image() {
+            self.labels_of_image(image).await?
+        } else {
+            self.image(&self.operator_image).await?;
+            HashMap::new()
         };
         let body = helper.body(key, &self.installation, &self.operator_image, self.epoch, &brought);
         let options = CreateContainerOptions { name: Some(helper.name.clone()), ..CreateContainerOptions::default() };
