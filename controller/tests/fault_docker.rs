@@ -9,6 +9,9 @@
 mod engine;
 #[path = "fault_support/stage.rs"]
 mod stage;
+#[path = "gateway_support/subject.rs"]
+#[allow(dead_code)]
+mod subject;
 
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ async fn the_engine_s_own_verbs_and_their_opposites() {
     let stage = Stage::up();
     let state = |service: &str| stage.inspect(service, "{{.State.Status}}");
 
+    // A policy that starts it again after a crash does not after a kill through the engine.
+    docker(&["update", "--restart", "unless-stopped", &stage.container("db")]);
     let kill = stage.plan(json!({"kill": on("db")})).await;
     assert_eq!(stage.outcome(0, &kill).await, Outcome::NotBegun);
     stage.faults.act(&stage.key(0), &kill).await.unwrap();
@@ -174,6 +179,21 @@ async fn load_goes_on_beside_and_nobody_takes_it_for_the_projects() {
     for filter in [of_project.as_str(), "label=com.docker.compose.project=inherited"] {
         assert!(!docker(&["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]).contains(name));
     }
+    // The agent sees it in no list, on no network, in no event, and by no name.
+    let gateway = subject::Gateway::start(&format!(r#"{{"project":"{}"}}"#, stage.project), true, 10_000);
+    let id = docker(&["inspect", "-f", "{{.Id}}", name]);
+    let network = format!("{}_front", stage.project);
+    let until_now = docker(&["info", "-f", "{{.SystemTime}}"]);
+    for arguments in [
+        &["ps", "-a", "--no-trunc"][..],
+        &["network", "inspect", &network],
+        &["events", "--since", "10m", "--until", &until_now],
+    ] {
+        let said = gateway.docker(arguments);
+        assert!(said.contains(&stage.project), "{arguments:?}: {said}");
+        assert!(!said.contains(name) && !said.contains(&id[..12]), "{arguments:?}: {said}");
+    }
+    assert!(gateway.refused(&["inspect", "--type", "container", name]).to_lowercase().contains("no such container"));
     assert!(!name.contains("operator") && !name.contains("fault"), "its name can be asked for on the network");
     assert_eq!(stage.faults.look(&stage.project).await.unwrap().containers.len(), 2);
     assert!(stage.faults.list().await.unwrap().is_empty(), "no sweep of sessions finds it");
@@ -240,7 +260,7 @@ async fn a_partition_drops_both_ways_and_leaves_no_rule() {
     done.unwrap();
     assert!(!stage.reaches("db", "web"));
     let (heal, done) = stage.act(3, json!({"heal": on("web")})).await;
-    assert_eq!(done.unwrap().words, "1 partitions removed");
+    assert_eq!(done.unwrap().words, "partitions removed: 1");
     assert!(stage.reaches("db", "web") && is_done(&stage.outcome(3, &heal).await));
     // It stops, and its namespace with it: there is nothing to take back.
     docker(&["stop", "-t", "0", &stage.container("web")]);

@@ -21,7 +21,7 @@ pub(super) fn partition(mark: &str, from: &[IpAddr]) -> Result<String, String> {
     if !standing.contains(&table(mark)?) {
         return Err(format!("nft took the rules, and lists none of them: {}", standing.join(", ")));
     }
-    Ok(format!("cut off from {} addresses", from.len()))
+    Ok(format!("addresses cut off: {}", from.len()))
 }
 
 /// Removes this partition's rules, if they stand.
@@ -41,7 +41,7 @@ fn remove(tables: impl Iterator<Item = String>) -> Result<String, String> {
         set(&format!("delete table inet {table}\n"))?;
         removed += 1;
     }
-    Ok(format!("{removed} partitions removed"))
+    Ok(format!("partitions removed: {removed}"))
 }
 
 fn set(rules: &str) -> Result<(), String> {
@@ -116,7 +116,7 @@ pub(super) fn hasten(mark: &str) -> Result<String, String> {
             removed += 1;
         }
     }
-    Ok(format!("removed from {removed} interfaces"))
+    Ok(format!("interfaces freed: {removed}"))
 }
 
 /// A queue's handle: 16 bits, of which the highest numbers are the kernel's own.
