@@ -25,11 +25,9 @@ pub mod audit;
 pub mod cel;
 pub mod check;
 pub mod cli;
-pub mod columns;
 pub mod config;
 pub mod context;
 pub mod depth;
-pub mod error;
 pub mod events;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzz;
@@ -43,10 +41,8 @@ pub mod leader;
 pub mod logging;
 pub mod metrics;
 pub mod model;
-pub mod money;
 pub mod monitor;
 pub mod notice;
-pub mod printable;
 pub mod probe;
 mod processes;
 pub mod redact;
@@ -59,3 +55,5 @@ pub mod subject;
 pub mod supervisor;
 pub mod tenancy;
 pub mod wall;
+
+pub use audit_client::{columns, error, money, printable};

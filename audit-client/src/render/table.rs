@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::numbers;
 use super::style::Style;
-use crate::audit::SessionRecord;
+use crate::SessionRecord;
 use crate::columns::aligned;
 use crate::printable;
 

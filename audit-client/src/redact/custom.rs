@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::scan::Found;
-use crate::config::redaction::RedactionConfig;
+use crate::redact::config::RedactionConfig;
 
 /// Shorter values stand everywhere by chance.
 pub(crate) const SHORTEST: usize = 6;

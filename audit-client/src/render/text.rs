@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::style::Style;
 use super::{Shown, numbers};
-use crate::audit::{SessionRecord, StoredEntry};
 use crate::printable;
+use crate::{SessionRecord, StoredEntry};
 
 /// How to show.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 
-use crate::audit::Bytes;
+use crate::Bytes;
 use crate::printable::is_dangerous;
 
 /// A document that is to keep its meaning for a program: only what a terminal would obey is

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::config::redaction::{RedactionConfig, RedactionPattern};
+use crate::redact::config::{RedactionConfig, RedactionPattern};
 
 fn redactor() -> Redactor {
     redactor_with(&RedactionConfig::default(), &[])
@@ -270,12 +270,6 @@ fn what_is_configured() {
     let short = RedactionConfig { values: vec!["abc".to_owned().into()], ..RedactionConfig::default() };
     let error = Rules::compile(&short, &[]).err().unwrap();
     assert!(error.to_string().contains("values[0]") && !error.to_string().contains("abc"), "{error}");
-}
-
-#[test]
-fn the_password_of_a_database_is_found_in_its_address() {
-    assert_eq!(passwords_in("postgres://operator:p%40ss%2Fw0rd@db:5432/x"), ["p%40ss%2Fw0rd", "p@ss/w0rd"]);
-    assert!(passwords_in("postgres://operator@db/x").is_empty() && passwords_in("db").is_empty());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Shown, clean};
-use crate::audit::SessionRecord;
+use crate::SessionRecord;
 
 /// A listing: `{"sessions": […]}`.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn shown(all: &[Shown]) -> String {
 
 /// One entry, on one line.
 #[must_use]
-pub fn entry(entry: &crate::audit::StoredEntry) -> String {
+pub fn entry(entry: &crate::StoredEntry) -> String {
     clean::json(&json!(entry).to_string()) + "\n"
 }
 

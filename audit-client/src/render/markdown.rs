@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use super::style::Style;
 use super::text::{self, Tone, check, found, outcome, stored_len};
 use super::{Shown, clean, numbers};
-use crate::audit::entry::VerificationEntry;
-use crate::audit::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
+use crate::entry::VerificationEntry;
 use crate::printable;
 use crate::redact::Redactor;
+use crate::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
 
 /// Lines of an output that are shown unless all is wanted.
 const LINES: usize = 60;

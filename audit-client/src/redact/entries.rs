@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::{Edges, Masked, Redactor, commands, scan};
-use crate::audit::entry::{
+use crate::entry::{
     Bytes, CallOutcome, Change, ChangeEntry, ChangeOutcome, ChangeResult, CompletedChange, EntryBody, InputRecord,
     NoteEntry,
 };

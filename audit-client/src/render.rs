@@ -12,7 +12,8 @@ pub mod style;
 pub mod table;
 pub mod text;
 
-use super::{SessionRecord, StoredEntry};
+use crate::reader::StoredEntry;
+use crate::record::SessionRecord;
 
 /// A session with its entries.
 #[derive(Clone, Debug, PartialEq)]

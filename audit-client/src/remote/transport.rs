@@ -101,11 +101,12 @@ impl Transport {
         Ok(Self::Direct { authority: format!("{}:{port}", authority.host()) })
     }
 
-    pub(super) async fn open(&self) -> Result<Way, ConnectError> {
+    /// `pod` chooses among the pods of the controller, should there be several.
+    pub(super) async fn open(&self, pod: usize) -> Result<Way, ConnectError> {
         let opening = async {
             match self {
                 Self::Direct { authority } => direct(authority).await,
-                Self::PortForward { client, namespace } => forward(client, namespace).await,
+                Self::PortForward { client, namespace } => forward(client, namespace, pod).await,
             }
         };
         let late =
@@ -123,7 +124,7 @@ async fn direct(authority: &str) -> Result<Way, ConnectError> {
     Ok(Way { stream: Box::new(stream), trouble: std::future::ready(None).boxed().shared() })
 }
 
-async fn forward(client: &kube::Client, namespace: &str) -> Result<Way, ConnectError> {
+async fn forward(client: &kube::Client, namespace: &str, pod: usize) -> Result<Way, ConnectError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let listed = pods
         .list(&ListParams::default().labels(LABELS))
@@ -131,8 +132,9 @@ async fn forward(client: &kube::Client, namespace: &str) -> Result<Way, ConnectE
         .map_err(|error| explain(&error, "list pods", namespace))?;
     let total = listed.items.len();
     let mut running: Vec<Pod> = listed.items.into_iter().filter(is_running).collect();
-    running.sort_by_key(|pod| !is_ready(pod));
-    let Some(name) = running.into_iter().next().and_then(|pod| pod.metadata.name) else {
+    running.sort_by_key(|pod| (!is_ready(pod), pod.metadata.name.clone()));
+    let chosen = pod.checked_rem(running.len()).unwrap_or(0);
+    let Some(name) = running.into_iter().nth(chosen).and_then(|pod| pod.metadata.name) else {
         return Err(ConnectError::NoPod(if total == 0 {
             format!(
                 "no pod of Operator in the namespace {namespace:?} (labels {LABELS}): is it installed there? (--operator-namespace)"

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Options;
-use crate::audit::entry::{ChangeEntry, ChangeOutcome, EndedVerification, Finding, VerdictWord, VerificationEntry};
-use crate::audit::render::style::Style;
-use crate::audit::render::{clean, numbers};
-use crate::audit::{
+use crate::entry::{ChangeEntry, ChangeOutcome, EndedVerification, Finding, VerdictWord, VerificationEntry};
+use crate::printable;
+use crate::redact::Redactor;
+use crate::render::style::Style;
+use crate::render::{clean, numbers};
+use crate::{
     CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, Outcome, SessionRecord, StoredEntry,
     StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
-use crate::printable;
-use crate::redact::Redactor;
 
 /// Lines that are shown of the start of an output, unless all is wanted.
 const FIRST: usize = 12;
@@ -164,7 +164,7 @@ fn call_step(call: &ToolCallEntry, options: Options) -> Step {
 }
 
 /// How a call ended, in a few words, and whether that is well.
-pub(in crate::audit::render) fn outcome(outcome: &CallOutcome) -> (String, bool) {
+pub(in crate::render) fn outcome(outcome: &CallOutcome) -> (String, bool) {
     match outcome {
         CallOutcome::Exited { code: 0 } => ("exit 0".to_owned(), true),
         CallOutcome::Exited { code } => (format!("exit {code}"), false),
@@ -213,10 +213,10 @@ fn output(stream: &StreamRecord, mark: &str, options: Options) -> Vec<String> {
     bounded(&lines, options).into_iter().map(|line| format!("{mark} {line}")).collect()
 }
 
-pub(in crate::audit::render) fn stored_len(bytes: &crate::audit::Bytes) -> u64 {
+pub(in crate::render) fn stored_len(bytes: &crate::Bytes) -> u64 {
     match bytes {
-        crate::audit::Bytes::Text(text) => text.len() as u64,
-        crate::audit::Bytes::Base64(text) => {
+        crate::Bytes::Text(text) => text.len() as u64,
+        crate::Bytes::Base64(text) => {
             let padding = text.bytes().rev().take_while(|byte| *byte == b'=').count();
             (text.len() / 4 * 3).saturating_sub(padding) as u64
         }
@@ -246,7 +246,7 @@ fn conclusion_step(conclusion: &ConclusionEntry, options: Options) -> Step {
 }
 
 /// What is looked at and what was seen, in words; the same for every format.
-pub(in crate::audit::render) fn check(verification: &VerificationEntry) -> (String, String, Tone) {
+pub(in crate::render) fn check(verification: &VerificationEntry) -> (String, String, Tone) {
     match verification {
         VerificationEntry::Begun(begun) => {
             let words = format!(
@@ -282,14 +282,14 @@ pub(in crate::audit::render) fn check(verification: &VerificationEntry) -> (Stri
 
 /// How good something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::audit::render) enum Tone {
+pub(in crate::render) enum Tone {
     Good,
     Bad,
     Neutral,
 }
 
 /// What a check found, a line each, as it came.
-pub(in crate::audit::render) fn found(verification: &VerificationEntry) -> Vec<String> {
+pub(in crate::render) fn found(verification: &VerificationEntry) -> Vec<String> {
     let VerificationEntry::Ended(ended) = verification else { return Vec::new() };
     let mut lines: Vec<String> = ended.findings.iter().map(Finding::line).collect();
     if ended.more > 0 {
