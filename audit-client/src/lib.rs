@@ -22,6 +22,8 @@ pub mod remote;
 pub mod render;
 pub mod row;
 pub mod session;
+#[cfg(any(test, feature = "testing"))]
+pub mod story;
 pub mod wire;
 
 pub use entry::{

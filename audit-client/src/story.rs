@@ -1,16 +1,18 @@
 //! A whole session with everything in it that has to be shown well, hostile output included.
 
+#![allow(clippy::unwrap_used)] // tests' code
+
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit::entry::{BegunVerification, EndedVerification, Finding, VerdictWord, VerificationEntry};
-use crate::audit::{
+use crate::entry::{BegunVerification, EndedVerification, Finding, VerdictWord, VerificationEntry};
+use crate::money::NanoDollars;
+use crate::session::SessionId;
+use crate::{
     Bytes, CallOutcome, ConclusionEntry, ControlEntry, ControlEvent, EntryBody, IncidentEntry, NewSession, Outcome,
     ReasoningEntry, SessionRecord, SessionState, StreamRecord, ToolCallEntry, ToolResultEntry, TurnEntry,
 };
-use crate::money::NanoDollars;
-use crate::session::SessionId;
 
 /// The session's row, ended.
 ///

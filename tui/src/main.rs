@@ -1,0 +1,3 @@
+//! `operator-tui`: see `operator-tui --help`.
+
+fn main() {}
