@@ -178,8 +178,8 @@ impl Follower {
                         return Some(self.end());
                     }
                     self.shown = tokio::time::Instant::now();
-                    let known = self.views.borrow_and_update().clone();
-                    return Some(named("observations", &known(&self.subject, &known, &self.redactor)));
+                    let now = self.views.borrow_and_update().clone();
+                    return Some(named("observations", &known(&self.subject, &now, &self.redactor)));
                 }
             }
         }
