@@ -133,13 +133,6 @@ impl Act {
         }
     }
 
-    /// Whether the patch is a list of operations (RFC 6902) and not a merge. Notes are only ever added, so that two
-    /// people who write at once lose nothing.
-    #[must_use]
-    pub fn is_json_patch(&self) -> bool {
-        matches!(self, Self::Note { .. })
-    }
-
     /// The patch.
     #[must_use]
     pub fn patch(&self) -> Value {
@@ -159,18 +152,70 @@ impl Act {
         }
     }
 
-    /// The call, exactly: request line, type and body.
+    /// The path and query of the call.
     #[must_use]
-    pub fn call(&self) -> [String; 3] {
-        let kind = if self.is_json_patch() { "json-patch" } else { "merge-patch" };
-        let path = format!(
-            "PATCH /apis/{}/{}/namespaces/{}/{}/{}?fieldManager={FIELD_MANAGER}",
+    pub fn path(&self) -> String {
+        format!(
+            "/apis/{}/{}/namespaces/{}/{}/{}?fieldManager={FIELD_MANAGER}",
             crds::GROUP,
             crds::VERSION,
             self.namespace(),
             self.plural(),
             self.name()
+        )
+    }
+
+    /// The patch's type.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        // Notes are added by operations (RFC 6902) and not by a merge, so that two people who write at once lose nothing.
+        if matches!(self, Self::Note { .. }) { "application/json-patch+json" } else { "application/merge-patch+json" }
+    }
+
+    /// The call, exactly: request line, type and body.
+    #[must_use]
+    pub fn call(&self) -> [String; 3] {
+        [
+            format!("PATCH {}", self.path()),
+            format!("Content-Type: {}", self.content_type()),
+            self.patch().to_string(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_is_the_one_that_is_made() {
+        let cancel = Act::Cancel { namespace: "shop".to_owned(), name: "inc-1".to_owned(), attempt: 2 };
+        assert_eq!(
+            cancel.call(),
+            [
+                "PATCH /apis/operator.dev/v1alpha1/namespaces/shop/incidents/inc-1?fieldManager=operator-tui",
+                "Content-Type: application/merge-patch+json",
+                r#"{"spec":{"cancel":2}}"#,
+            ]
         );
-        [path, format!("Content-Type: application/{kind}+json"), self.patch().to_string()]
+    }
+
+    #[test]
+    fn notes_are_added_behind_the_others() {
+        let note = |first| Act::Note {
+            namespace: "shop".to_owned(),
+            name: "inc-1".to_owned(),
+            text: "look at the disk".to_owned(),
+            author: Some("jane".to_owned()),
+            at: "2026-01-28T12:00:00Z".parse().unwrap(),
+            first,
+        };
+        let [_, kind, body] = note(true).call();
+        assert_eq!(kind, "Content-Type: application/json-patch+json");
+        assert_eq!(
+            body,
+            r#"[{"op":"add","path":"/spec/notes","value":[{"text":"look at the disk","at":"2026-01-28T12:00:00Z","author":"jane"}]}]"#
+        );
+        assert!(note(false).call()[2].contains(r#""path":"/spec/notes/-","value":{"text""#));
     }
 }

@@ -306,6 +306,12 @@ impl Outlet {
         self.message(Msg::Done(done)).await
     }
 
+    /// Whether nobody listens any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Sends any message.
     ///
     /// # Errors

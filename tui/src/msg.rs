@@ -22,10 +22,12 @@ pub enum Msg {
     Feed(Vec<FeedEvent>),
     /// An effect is over.
     Done(Done),
-    /// The terminal is ours again after a stop: everything is to be drawn anew.
+    /// Somebody wants the process to stop (SIGTSTP).
+    Stop,
+    /// The process goes on after a stop (SIGCONT): the terminal is to be taken again, and drawn anew.
     Resumed,
-    /// The process is to end (SIGTERM, SIGHUP).
-    End,
+    /// The process is to end (SIGTERM, SIGHUP), with this code.
+    End(u8),
 }
 
 /// How an effect ended.
@@ -53,6 +55,8 @@ pub enum Cmd {
     },
     /// Stop, as the shell's ^Z does.
     Suspend,
+    /// Take the terminal again, and draw everything anew.
+    Resume,
     /// Draw everything anew.
     Redraw,
 }

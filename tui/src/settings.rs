@@ -65,6 +65,8 @@ pub struct Settings {
     pub read_only: bool,
     /// Which namespaces.
     pub scope: Scope,
+    /// The namespace that one comes back to from all of them.
+    pub home: Option<String>,
     /// The cluster's name, as the header has it.
     pub context: String,
     /// Demos.
@@ -81,6 +83,7 @@ impl Settings {
             keymap: Keymap::default(),
             read_only: false,
             scope: Scope::All,
+            home: None,
             context: String::new(),
             demo: DemoSettings::default(),
         }

@@ -34,8 +34,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Cmd> {
                 Done::Bad(text) => say(model, text, true),
             }
         }
-        Msg::Resumed => cmds.push(Cmd::Redraw),
-        Msg::End => model.end = Some(0),
+        Msg::Stop => cmds.push(Cmd::Suspend),
+        Msg::Resumed => cmds.push(Cmd::Resume),
+        Msg::End(code) => model.end = Some(code),
     }
     settle(model, &mut cmds);
     cmds

@@ -42,6 +42,8 @@ actions! {
     LastView = "last-view",
     /// Connect again now.
     Reconnect = "reconnect",
+    /// All namespaces, or the one again.
+    AllNamespaces = "all-namespaces",
     /// One down.
     Down = "down",
     /// One up.

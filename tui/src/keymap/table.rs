@@ -85,6 +85,7 @@ const LINES: &[Line] = {
         (Global, A::Back, &["esc"], "", "back; an active filter goes first", None),
         (Global, A::Quit, &["q"], "quit", "back; from the first screen: end", None),
         (Global, A::LastView, &["-"], "", "to the screen before this one", None),
+        (Global, A::AllNamespaces, &["0"], "", "all namespaces, or the one again", None),
         (Global, A::Reconnect, &["ctrl-r"], "", "connect again now", None),
         (Global, A::Redraw, &["ctrl-l"], "", "draw anew", None),
         (Global, A::Suspend, &["ctrl-z"], "", "stop, as a job of the shell", None),

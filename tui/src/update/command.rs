@@ -67,6 +67,20 @@ fn session(model: &Model, name: &str) -> SessionTarget {
 
 fn scope(model: &mut Model, name: &str, cmds: &mut Vec<Cmd>) {
     let scope = if matches!(name, "all" | "*" | "-A") { Scope::All } else { Scope::Namespace(name.to_owned()) };
+    look_at(model, scope, cmds);
+}
+
+/// All namespaces, or the one that the program began with.
+pub(super) fn toggle_scope(model: &mut Model, cmds: &mut Vec<Cmd>) {
+    let home = model.settings.home.clone().map(Scope::Namespace);
+    match (&model.settings.scope, home) {
+        (Scope::All, Some(home)) => look_at(model, home, cmds),
+        (Scope::All, None) => {}
+        (Scope::Namespace(_), _) => look_at(model, Scope::All, cmds),
+    }
+}
+
+fn look_at(model: &mut Model, scope: Scope, cmds: &mut Vec<Cmd>) {
     if scope != model.settings.scope {
         model.settings.scope = scope.clone();
         model.world.forget();

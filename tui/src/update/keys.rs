@@ -74,6 +74,7 @@ fn act(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
             model.overlay = None;
             asks::last_view(model, cmds);
         }
+        Action::AllNamespaces => super::command::toggle_scope(model, cmds),
         Action::Reconnect => {
             super::say(model, "connecting again".to_owned(), false);
             effect(model, Request::Reconnect.into(), cmds);
