@@ -175,6 +175,15 @@ pub enum FeedEvent {
         /// It.
         record: Value,
     },
+    /// The sessions of an Incident, the newest first: one for each attempt.
+    Sessions {
+        /// The Incident's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Their records, as `GET /sessions` answers them.
+        records: Vec<Value>,
+    },
     /// Entries of a session, in their order: a page that was asked for, or what was just written.
     Entries {
         /// The session's id.
@@ -210,6 +219,15 @@ pub enum Place {
     After(i64),
 }
 
+/// How a session is written into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One entry a line, as JSON.
+    JsonLines,
+    /// For people.
+    Markdown,
+}
+
 /// A wish.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -219,6 +237,22 @@ pub enum Request {
     Session {
         /// Its id.
         session: String,
+    },
+    /// The sessions of an Incident: [`FeedEvent::Sessions`].
+    Sessions {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// All of a session into a file that does not exist yet.
+    Export {
+        /// Its id.
+        session: String,
+        /// The file, in the current folder unless absolute.
+        path: String,
+        /// How it is written.
+        format: Format,
     },
     /// A page of a session: [`FeedEvent::Entries`].
     Page {

@@ -83,6 +83,7 @@ impl Prompt {
             Purpose::Filter | Purpose::Search => "/",
             Purpose::Command => ":",
             Purpose::Note => "note: ",
+            Purpose::Export => "export to: ",
         }
     }
 }

@@ -10,7 +10,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::ask::Ask;
-use crate::feed::FeedEvent;
+use crate::feed::{FeedEvent, Source};
 use crate::keymap::{Action, Context};
 use crate::rights::Rights;
 use crate::settings::Settings;
@@ -53,6 +53,8 @@ pub enum Purpose {
     Command,
     /// A person's words to the agent.
     Note,
+    /// The name of a file.
+    Export,
 }
 
 /// A screen.
@@ -63,6 +65,10 @@ pub trait Page: Send {
     fn crumbs(&self, ctx: &Ctx) -> Vec<String>;
     /// What the header says at its right side, before `rw`: `3/10,412`, or `step 7  02:14  $0.31`.
     fn facts(&self, ctx: &Ctx) -> Vec<String>;
+    /// What it lives on besides the watches, such as a session's entries: the header tells how that stands, too.
+    fn source(&self) -> Option<Source> {
+        None
+    }
     /// The filter or search in force, as the header shows it.
     fn filter(&self) -> Option<String> {
         None

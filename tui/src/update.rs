@@ -80,7 +80,7 @@ fn settle(model: &mut Model, cmds: &mut Vec<Cmd>) {
 
 /// Counts what will be answered by [`Msg::Done`].
 fn effect(model: &mut Model, cmd: Cmd, cmds: &mut Vec<Cmd>) {
-    if matches!(cmd, Cmd::Feed(Request::Act(_)) | Cmd::Write { .. }) {
+    if matches!(cmd, Cmd::Feed(Request::Act(_) | Request::Export { .. }) | Cmd::Write { .. }) {
         model.busy += 1;
     }
     cmds.push(cmd);

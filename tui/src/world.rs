@@ -137,7 +137,7 @@ impl World {
                 }
                 observed.ring.push_back(Arc::new(document.clone()));
             }
-            FeedEvent::Entries { .. } | FeedEvent::Right { .. } => {}
+            FeedEvent::Entries { .. } | FeedEvent::Sessions { .. } | FeedEvent::Right { .. } => {}
         }
     }
 

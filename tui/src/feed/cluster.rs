@@ -96,7 +96,10 @@ impl Feed for ClusterFeed {
             Request::Act(act) => {
                 tokio::spawn(act::act(self.shared.clone(), act, outlet));
             }
-            Request::Session { session }
+            // The sessions of an Incident are a comfort: nothing is said if they cannot be had.
+            Request::Sessions { .. } => {}
+            Request::Export { session, .. }
+            | Request::Session { session }
             | Request::Page { session, .. }
             | Request::Follow { session, .. }
             | Request::Unfollow { session } => unread(outlet, Source::Session(session)),

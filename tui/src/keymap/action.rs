@@ -90,6 +90,14 @@ actions! {
     Fold = "fold",
     /// Open or fold all steps.
     FoldAll = "fold-all",
+    /// The command before.
+    PreviousCommand = "previous-command",
+    /// The next command.
+    NextCommand = "next-command",
+    /// The attempt before.
+    PreviousAttempt = "previous-attempt",
+    /// The attempt after.
+    NextAttempt = "next-attempt",
     /// The failed step before.
     PreviousFailed = "previous-failed",
     /// The next failed step.

@@ -115,6 +115,7 @@ fn hints(model: &Model) -> (Hints, Hints) {
             crate::page::Purpose::Search => "search",
             crate::page::Purpose::Command => "run",
             crate::page::Purpose::Note => "go on",
+            crate::page::Purpose::Export => "write",
         };
         return (
             vec![pair("enter", done), pair("up", "before"), pair("^W", "erase word")],

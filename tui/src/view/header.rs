@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -76,13 +77,30 @@ fn kinds(model: &Model) -> &'static [Kind] {
     }
 }
 
+/// Since when something is not true any more: a watch, or what the screen reads besides.
+fn stale(model: &Model) -> Option<Timestamp> {
+    let lost = |kind: &&Kind| matches!(model.world.link(**kind), Link::Lost { .. });
+    if let Some(kind) = kinds(model).iter().find(lost) {
+        return Some(model.world.since(*kind).unwrap_or(model.now));
+    }
+    let own = model.world.connection(&model.screen().source()?)?;
+    matches!(own.link, Link::Lost { .. }).then_some(own.since)
+}
+
 fn connection(model: &Model) -> (String, Role) {
     let glyphs = model.settings.glyphs;
-    let lost = kinds(model).iter().find(|kind| matches!(model.world.link(**kind), Link::Lost { .. }));
-    if let Some(kind) = lost {
-        let since = model.world.since(*kind).unwrap_or(model.now);
+    if let Some(since) = stale(model) {
         let age = time::age(time::elapsed(since, model.now));
         return (format!("STALE {} {age}", glyphs.ring), Role::Bad);
+    }
+    let own = model.screen().source().and_then(|source| model.world.connection(&source));
+    match own.map(|own| &own.link) {
+        Some(Link::Forbidden { .. }) => return (format!("FORBIDDEN {}", glyphs.ring), Role::Warn),
+        Some(Link::Missing { .. }) => return (format!("MISSING {}", glyphs.ring), Role::Warn),
+        Some(Link::Ended) if *model.world.link(kinds(model)[0]) == Link::Live => {
+            return (format!("ENDED {}", glyphs.end), Role::Dim);
+        }
+        _ => {}
     }
     match model.world.link(kinds(model)[0]) {
         Link::Live => (format!("LIVE {}", glyphs.dot), Role::Good),
@@ -97,7 +115,5 @@ fn connection(model: &Model) -> (String, Role) {
 /// How long until the line changes by itself: while a connection is lost, its age.
 #[must_use]
 pub fn tick(model: &Model) -> Option<Duration> {
-    let lost = kinds(model).iter().find(|kind| matches!(model.world.link(**kind), Link::Lost { .. }))?;
-    let since = model.world.since(*lost)?;
-    Some(time::until_next_age(time::elapsed(since, model.now)))
+    Some(time::until_next_age(time::elapsed(stale(model)?, model.now)))
 }

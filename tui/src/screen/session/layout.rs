@@ -32,8 +32,7 @@ impl Folds {
     /// Opens a step, or folds it.
     pub fn set(&mut self, seq: i64, open: bool) {
         self.version += 1;
-        let (to, from) =
-            if open { (&mut self.opened, &mut self.folded) } else { (&mut self.folded, &mut self.opened) };
+        let (to, from) = if open { (&mut self.opened, &mut self.folded) } else { (&mut self.folded, &mut self.opened) };
         from.remove(&seq);
         to.insert(seq);
     }

@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn what_is_long_is_kept_at_both_ends() {
         let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
-        let kept = Kept::stream(&StreamRecord { bytes: text.len() as u64, head: Bytes::Text(text.clone()), tail: None });
+        let kept =
+            Kept::stream(&StreamRecord { bytes: text.len() as u64, head: Bytes::Text(text.clone()), tail: None });
         assert!(kept.size() <= HEAD + TAIL && !kept.is_whole() && kept.lines == 20_000);
         assert_eq!((kept.first().next(), kept.last().next()), (Some("line 0"), Some("line 19999")));
         assert_eq!(kept.cut, (text.len() - kept.size()) as u64);
@@ -174,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_was_not_kept_is_said() {
-        let record = StreamRecord { bytes: 1 << 30, head: Bytes::Text("a\n".into()), tail: Some(Bytes::Text("z\n".into())) };
+        let record =
+            StreamRecord { bytes: 1 << 30, head: Bytes::Text("a\n".into()), tail: Some(Bytes::Text("z\n".into())) };
         assert_eq!(Kept::stream(&record).joined(), "a\n… 1.0 GiB in between were not kept …\nz\n");
         assert_eq!(Kept::stream(&record).last().next(), Some("z"));
         assert!(Kept::text("").is_empty());

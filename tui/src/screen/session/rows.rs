@@ -142,7 +142,8 @@ impl Page<'_> {
         let took = took.or_else(|| (!self.canvas.over).then(|| time::elapsed(self.shown.step.at, self.canvas.now)));
         let lines = out.lines + err.lines;
         let count = end.as_ref().map_or_else(String::new, |_| text::count(lines as u64, "line"));
-        let folds = !why.is_empty() || !more.is_empty() || lines > 0 || end.as_ref().is_some_and(|end| said(end).is_some());
+        let folds =
+            !why.is_empty() || !more.is_empty() || lines > 0 || end.as_ref().is_some_and(|end| said(end).is_some());
         self.first(folds, glyph, spans, &Right { took, word, role, count });
         if self.shown.open {
             for line in more {
@@ -234,7 +235,9 @@ impl Page<'_> {
                 None => (glyphs.ask, Role::Warn, "no result"),
             },
         };
-        let took = took.or_else(|| (!self.canvas.over && ended.is_none()).then(|| time::elapsed(self.shown.step.at, self.canvas.now)));
+        let took = took.or_else(|| {
+            (!self.canvas.over && ended.is_none()).then(|| time::elapsed(self.shown.step.at, self.canvas.now))
+        });
         let spans = self.canvas.found(vec![Span::styled(text, self.canvas.style(Role::Strong))]);
         let right = Right { took, word: word.to_owned(), role, count: String::new() };
         self.first(!findings.is_empty(), (glyph, role), spans, &right);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_client::SessionRecord;
 use audit_client::ControlEvent;
+use audit_client::SessionRecord;
 use crds::Incident;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -123,7 +123,9 @@ impl Subject {
         });
         // The seal says `Resolved: all invariants held for 60 s`.
         let (phase, message) = match sealed.as_deref().and_then(|sealed| sealed.split_once(": ")) {
-            Some((phase, message)) if phase.chars().all(|c| c.is_ascii_alphabetic()) => (phase.to_owned(), message.to_owned()),
+            Some((phase, message)) if phase.chars().all(|c| c.is_ascii_alphabetic()) => {
+                (phase.to_owned(), message.to_owned())
+            }
             _ => {
                 let phase = record.map(|record| record.state.phase.clone()).filter(|phase| phase != "Running");
                 let phase = phase.or_else(|| status.map(|status| format!("{:?}", status.phase)));

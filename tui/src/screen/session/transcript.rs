@@ -201,6 +201,18 @@ impl Transcript {
         Some(place)
     }
 
+    /// The page behind the last entry that is here, or before the first: to look for something.
+    pub fn beyond(&mut self, forward: bool) -> Option<Place> {
+        let front = self.entries.front()?.seq;
+        let place = match forward {
+            true if !self.is_at_end() => Place::After(self.end()),
+            false if front > 1 => Place::Before(front),
+            _ => return None,
+        };
+        self.asked = Some(Asked { place, jump: false });
+        Some(place)
+    }
+
     /// The page that is to be asked for to get somewhere else altogether.
     pub fn jump(&mut self, place: Place) -> Place {
         self.asked = Some(Asked { place, jump: true });

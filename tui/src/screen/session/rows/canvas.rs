@@ -134,7 +134,13 @@ impl Canvas<'_> {
     }
 
     /// A line whose text is cut where its right side begins.
-    fn ended(&self, mut spans: Vec<Span<'static>>, used: usize, text: Vec<Span<'static>>, right: &Right) -> Line<'static> {
+    fn ended(
+        &self,
+        mut spans: Vec<Span<'static>>,
+        used: usize,
+        text: Vec<Span<'static>>,
+        right: &Right,
+    ) -> Line<'static> {
         let right = self.right(right);
         let wide: usize = right.iter().map(|span| text::width(&span.content)).sum();
         let room = self.width.saturating_sub(used + wide + 1);
