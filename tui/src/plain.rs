@@ -64,7 +64,9 @@ pub trait Log: Send {
 pub fn open(target: &Target) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
-        Target::Incidents { .. } | Target::Session(_) | Target::Demo(_) => Box::new(incidents::IncidentLog::new(target)),
+        Target::Incidents { .. } | Target::Session(_) | Target::Demo(_) => {
+            Box::new(incidents::IncidentLog::new(target))
+        }
     }
 }
 
