@@ -70,7 +70,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "NAMESPACE", default_value = "operator-system")]
     pub operator_namespace: String,
     /// Play a recording instead of looking at a cluster.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "record"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "namespace", "record"])]
     pub replay: Option<PathBuf>,
     /// How fast a recording plays: 2 is twice as fast, 0 all at once.
     #[arg(long, global = true, value_name = "TIMES", default_value = "1", requires = "replay", value_parser = speed)]

@@ -52,6 +52,7 @@ async fn start(cli: Cli) -> Result<u8, String> {
     let theme = options.theme.or(no_colour.then_some(ThemeName::Mono)).or(config.theme).unwrap_or_default();
     let mut settings = Settings::new(theme, options.ascii || config.ascii || !unicode());
     settings.keymap = keymap;
+    settings.user = std::env::var("USER").ok().filter(|user| !user.is_empty());
     settings.read_only = options.read_only || config.read_only;
     settings.demo = DemoSettings { auto: options.auto, pause: options.pause, limit: options.limit };
     let everywhere = options.all_namespaces || (config.all_namespaces && options.namespace.is_none());
@@ -77,10 +78,9 @@ async fn start(cli: Cli) -> Result<u8, String> {
 }
 
 async fn feed(options: &Options, everywhere: bool, settings: &mut Settings) -> Result<Arc<dyn Feed>, String> {
-    let named = options.namespace.clone();
     if let Some(path) = &options.replay {
         settings.context = "replay".to_owned();
-        settings.scope = named.map_or(Scope::All, Scope::Namespace);
+        settings.replay = true;
         let feed = ReplayFeed::open(path, options.speed).map_err(|error| error.to_string())?;
         return Ok(Arc::new(feed));
     }
@@ -88,7 +88,7 @@ async fn feed(options: &Options, everywhere: bool, settings: &mut Settings) -> R
     let _ = rustls::crypto::ring::default_provider().install_default();
     let place = cluster::place(options.kubeconfig.as_deref(), options.context.as_deref()).await?;
     settings.context = place.name;
-    let home = named.unwrap_or_else(|| place.config.default_namespace.clone());
+    let home = options.namespace.clone().unwrap_or_else(|| place.config.default_namespace.clone());
     settings.home = Some(home.clone());
     settings.scope = if everywhere { Scope::All } else { Scope::Namespace(home) };
     let client = kube::Client::try_from(place.config)

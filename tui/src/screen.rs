@@ -1,9 +1,12 @@
 //! The screens.
 
 pub mod demo;
+pub mod describe;
 pub mod incidents;
+pub mod list;
 pub mod session;
 pub mod subjects;
+pub mod table;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -63,6 +63,10 @@ pub struct Settings {
     pub keymap: Keymap,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// Who sits there, as notes to the agent have it.
+    pub user: Option<String>,
+    /// What is looked at is a recording: it has the namespaces that it has.
+    pub replay: bool,
     /// Which namespaces.
     pub scope: Scope,
     /// The namespace that one comes back to from all of them.
@@ -82,6 +86,8 @@ impl Settings {
             glyphs: if ascii { &ASCII } else { &UNICODE },
             keymap: Keymap::default(),
             read_only: false,
+            user: None,
+            replay: false,
             scope: Scope::All,
             home: None,
             context: String::new(),

@@ -81,7 +81,9 @@ pub(super) fn toggle_scope(model: &mut Model, cmds: &mut Vec<Cmd>) {
 }
 
 fn look_at(model: &mut Model, scope: Scope, cmds: &mut Vec<Cmd>) {
-    if scope != model.settings.scope {
+    if model.settings.replay {
+        super::say(model, "a recording has the namespaces that it has: filter by ns=NAME".to_owned(), true);
+    } else if scope != model.settings.scope {
         model.settings.scope = scope.clone();
         model.world.forget();
         super::effect(model, Request::Scope(scope).into(), cmds);

@@ -1,0 +1,181 @@
+//! Columns: which of them there is room for, and how wide they are.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::settings::Settings;
+use crate::text;
+use crate::theme::Role;
+use crate::view::panel::line;
+
+/// Columns before the first cell: the cursor and the mark.
+const GUTTER: u16 = 3;
+/// Columns between two cells.
+const GAP: usize = 2;
+
+/// A column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Above it.
+    pub title: &'static str,
+    /// As narrow as it may be.
+    pub least: usize,
+    /// As wide as it may be. The last column takes what is left.
+    pub most: usize,
+    /// Whether its cells stand at the right.
+    pub right: bool,
+    /// The lower, the sooner it goes when there is no room.
+    pub rank: u8,
+}
+
+/// A cell.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What stands in it.
+    pub text: String,
+    /// How it looks.
+    pub role: Role,
+}
+
+impl Cell {
+    /// A cell.
+    #[must_use]
+    pub fn new(text: impl Into<String>, role: Role) -> Self {
+        Self { text: text.into(), role }
+    }
+}
+
+/// How wide the columns want to be: as the widest cell that was seen. They only grow while one scrolls, so that nothing
+/// jumps.
+#[derive(Clone, Debug, Default)]
+pub struct Widths(Vec<usize>);
+
+impl Widths {
+    /// Takes a row into account.
+    pub fn see(&mut self, columns: &[Column], cells: &[Cell]) {
+        self.0.resize(columns.len(), 0);
+        for ((width, column), cell) in self.0.iter_mut().zip(columns).zip(cells) {
+            *width = (*width).max(text::width(&cell.text)).clamp(column.least, column.most);
+        }
+    }
+
+    /// The width of each column in so much room; none for one that is not shown.
+    #[must_use]
+    pub fn fit(&self, columns: &[Column], room: usize) -> Vec<Option<usize>> {
+        let mut widths: Vec<Option<usize>> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let seen = self.0.get(index).copied().unwrap_or(column.least).max(text::width(column.title));
+                let last = index + 1 == columns.len();
+                Some(if last { column.least } else { seen.clamp(column.least, column.most.max(column.least)) })
+            })
+            .collect();
+        let needed = |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + GAP).sum::<usize>();
+        while needed(&widths) > room + GAP {
+            let shown =
+                columns.iter().enumerate().filter(|(index, column)| widths[*index].is_some() && column.rank < u8::MAX);
+            let Some((index, _)) = shown.min_by_key(|(_, column)| column.rank) else { break };
+            widths[index] = None;
+        }
+        let left = (room + GAP).saturating_sub(needed(&widths));
+        if let Some(last) = widths.iter_mut().rev().flatten().next() {
+            *last += left;
+        }
+        widths
+    }
+}
+
+/// Draws the line of titles. `sorted` is the title of the column that the rows are sorted by.
+pub fn titles(
+    settings: &Settings,
+    frame: &mut Frame,
+    area: Rect,
+    columns: &[Column],
+    widths: &[Option<usize>],
+    sorted: (&str, bool),
+) {
+    let style = settings.theme.style(Role::Heading);
+    let mut x = area.x + GUTTER;
+    for (column, width) in columns.iter().zip(widths) {
+        let Some(width) = *width else { continue };
+        let arrow = if sorted.1 { settings.glyphs.up } else { settings.glyphs.down };
+        let mut title = column.title.to_owned();
+        if column.title == sorted.0 && text::width(&title) < width + GAP {
+            title.push_str(arrow);
+        }
+        // The arrow may stand in the gap.
+        let shown = if column.right { text::pad(&title, width) } else { title };
+        line(frame, x, area.y, &text::end(&shown, width + 1, ""), style);
+        x = x.saturating_add(u16::try_from(width + GAP).unwrap_or(u16::MAX));
+    }
+}
+
+/// What a row is, beside its cells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    /// The cursor is on it.
+    pub selected: bool,
+    /// A person marked it.
+    pub marked: bool,
+    /// What it says may be old.
+    pub stale: bool,
+}
+
+/// Draws a row.
+pub fn row(
+    settings: &Settings,
+    frame: &mut Frame,
+    area: Rect,
+    columns: &[Column],
+    widths: &[Option<usize>],
+    cells: &[Cell],
+    mark: Mark,
+) {
+    let (glyphs, theme) = (settings.glyphs, settings.theme);
+    let over: Option<Style> = match mark {
+        Mark { selected: true, .. } => Some(theme.style(Role::Selected)),
+        Mark { stale: true, .. } => Some(theme.style(Role::Dim)),
+        Mark { marked: true, .. } => Some(theme.style(Role::Marked)),
+        _ => None,
+    };
+    if mark.selected {
+        line(frame, area.x, area.y, &" ".repeat(area.width.into()), theme.style(Role::Selected));
+        line(frame, area.x, area.y, glyphs.cursor, theme.style(Role::Selected));
+    }
+    if mark.marked {
+        line(frame, area.x + 1, area.y, glyphs.mark, over.unwrap_or(theme.style(Role::Marked)));
+    }
+    let mut x = area.x + GUTTER;
+    for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
+        let Some(width) = *width else { continue };
+        let shown = text::end(&cell.text, width, glyphs.more);
+        let shown = if column.right { text::pad(&shown, width) } else { shown };
+        line(frame, x, area.y, &shown, over.unwrap_or(theme.style(cell.role)));
+        x = x.saturating_add(u16::try_from(width + GAP).unwrap_or(u16::MAX));
+    }
+}
+
+/// A bar at the right edge that shows where one is, if not all rows are on the screen.
+pub fn scroll_bar(settings: &Settings, frame: &mut Frame, area: Rect, offset: usize, all: usize) {
+    let height = usize::from(area.height);
+    if all <= height || height == 0 {
+        return;
+    }
+    let length = (height * height / all).clamp(1, height);
+    let start = (height - length) * offset / (all - height);
+    for row in 0..length {
+        let y = area.y + u16::try_from(start + row).unwrap_or(0);
+        if y < area.bottom() {
+            line(frame, area.right() - 1, y, settings.glyphs.thumb, settings.theme.style(Role::Border));
+        }
+    }
+}
+
+/// The room for cells in a place.
+#[must_use]
+pub fn room(area: Rect) -> usize {
+    // The last column is the scroll bar's.
+    usize::from(area.width.saturating_sub(GUTTER + 1))
+}
