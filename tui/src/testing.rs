@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 mod objects;
+pub mod session;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;

@@ -4,22 +4,22 @@
 //! belongs together, [`layout`] knows where each step stands, [`rows`] draws one, [`reading`] is where somebody reads.
 
 mod acts;
-mod attempts;
+pub mod attempts;
 pub mod digest;
 mod document;
 mod draw;
-mod export;
-mod layout;
+pub mod export;
+pub mod layout;
 mod news;
-mod output;
-mod reading;
-mod rows;
-mod search;
-mod step;
-mod subject;
+pub mod output;
+pub mod reading;
+pub mod rows;
+pub mod search;
+pub mod step;
+pub mod subject;
 #[cfg(test)]
 mod tests;
-mod transcript;
+pub mod transcript;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A step as lines of the screen.
 
-mod canvas;
+pub mod canvas;
 mod output;
 
 use std::collections::VecDeque;
