@@ -190,8 +190,9 @@ pub enum FeedEvent {
         session: String,
         /// They.
         entries: Vec<Entry>,
-        /// Whether they were asked for by [`Request::Page`] (and not followed).
-        paged: bool,
+        /// The [`Request::Page`] that they answer; none if they are followed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answers: Option<Place>,
     },
     /// What is known of a Subject, as `GET /subjects/NS/NAME/observations` answers it.
     Observations {

@@ -205,6 +205,9 @@ impl State {
             && let Some(session) = self.subject.id.clone()
         {
             self.reading.follow = end;
+            if !end {
+                self.reading.to_start();
+            }
             self.transcript.jump(place);
             return vec![ask(Request::Page { session, place, limit: PAGE })];
         }
@@ -281,10 +284,11 @@ impl Page for State {
     }
 
     fn crumbs(&self, ctx: &Ctx) -> Vec<String> {
-        let mut crumbs = vec!["incidents".to_owned()];
+        let room = ctx.body.width;
+        let mut crumbs = if room < 80 { Vec::new() } else { vec!["incidents".to_owned()] };
         let of_world = || self.uid.as_ref().and_then(|uid| ctx.world.incidents.get(uid)).map(|i| i.name_any());
         crumbs.extend(self.subject.name().map(|(_, name)| name).or_else(of_world).or_else(|| self.named.clone()));
-        if self.subject.id.is_some() {
+        if self.subject.id.is_some() && (room >= 70 || crumbs.is_empty()) {
             crumbs.push(format!("{}{}", self.subject.short(), self.attempts.label(self.subject.attempt())));
         }
         crumbs

@@ -4,7 +4,7 @@ use audit_client::{EntryBody, SessionRecord, story};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::feed::{Entry, FeedEvent, Link, Source};
+use crate::feed::{Entry, FeedEvent, Link, Place, Source};
 
 /// The session's id.
 pub const SESSION: &str = "2026-01-28T12-00-52-3a0219c2";
@@ -168,16 +168,22 @@ pub fn record(attempt: i64, id: &str, over: bool) -> Value {
     serde_json::to_value(record).unwrap()
 }
 
+/// The last entries, as they are asked for at first.
+#[must_use]
+pub fn last(entries: Vec<Entry>) -> FeedEvent {
+    page(Place::Before(i64::MAX), entries)
+}
+
 /// A page that was asked for.
 #[must_use]
-pub fn page(entries: Vec<Entry>) -> FeedEvent {
-    FeedEvent::Entries { session: SESSION.to_owned(), entries, paged: true }
+pub fn page(place: Place, entries: Vec<Entry>) -> FeedEvent {
+    FeedEvent::Entries { session: SESSION.to_owned(), entries, answers: Some(place) }
 }
 
 /// What was just written.
 #[must_use]
 pub fn news(entries: Vec<Entry>) -> FeedEvent {
-    FeedEvent::Entries { session: SESSION.to_owned(), entries, paged: false }
+    FeedEvent::Entries { session: SESSION.to_owned(), entries, answers: None }
 }
 
 /// How its connection stands.

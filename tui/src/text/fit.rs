@@ -58,9 +58,9 @@ pub fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
     for paragraph in text.split('\n') {
         let mut line = String::new();
         let mut used = 0;
-        for word in paragraph.split_word_bounds() {
-            let wide = width(word);
-            if used + wide > columns && used > 0 {
+        // A full stop stays with its word.
+        for word in paragraph.split_inclusive(char::is_whitespace) {
+            if used + width(word.trim_end()) > columns && used > 0 {
                 lines.push(line.trim_end().to_owned());
                 (line, used) = (String::new(), 0);
                 if word.chars().all(char::is_whitespace) {
@@ -68,7 +68,7 @@ pub fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
                 }
             }
             let mut word = word;
-            while width(word) > columns {
+            while width(word.trim_end()) > columns {
                 let (start, _) = take(word, columns);
                 if start.is_empty() {
                     break;

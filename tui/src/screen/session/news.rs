@@ -8,7 +8,7 @@ use super::digest::{self, Digest, What};
 use super::transcript::Keep;
 use super::{Errand, State, ask};
 use crate::ask::Ask;
-use crate::feed::{Entry, FeedEvent, Kind, Link, Request, Source};
+use crate::feed::{Entry, FeedEvent, Kind, Link, Place, Request, Source};
 use crate::page::Ctx;
 use crate::settings::Scope;
 use crate::text;
@@ -18,13 +18,10 @@ impl State {
     /// Something came.
     pub(super) fn heard(&mut self, event: &FeedEvent, _: &Ctx) -> Vec<Ask> {
         match event {
-            FeedEvent::Entries { session, entries, paged } if self.is(session) => {
-                if *paged {
-                    self.paged(entries)
-                } else {
-                    self.written(entries)
-                }
-            }
+            FeedEvent::Entries { session, entries, answers } if self.is(session) => match answers {
+                Some(place) => self.paged(*place, entries),
+                None => self.written(entries),
+            },
             FeedEvent::Session { session, record } if self.is(session) => {
                 if let Ok(record) = serde_json::from_value::<SessionRecord>(record.clone()) {
                     let (attempt, uid) = (record.new.attempt, record.new.incident_uid.clone());
@@ -66,18 +63,15 @@ impl State {
         self.subject.id.clone().map(|session| ask(Request::Session { session })).into_iter().collect()
     }
 
-    fn paged(&mut self, entries: &[Entry]) -> Vec<Ask> {
-        if let (Some((seq, errand)), [entry]) = (self.errand, entries)
-            && entry.seq == seq
-        {
-            self.errand = None;
-            return self.run(errand, Some(entry));
+    fn paged(&mut self, place: Place, entries: &[Entry]) -> Vec<Ask> {
+        if let Some((_, errand)) = self.errand.take_if(|(seq, _)| place == Place::After(*seq - 1)) {
+            return self.run(errand, entries.first());
         }
         if std::mem::take(&mut self.recent) {
             self.transcript.replace(Vec::new());
             self.transcript.jump(super::END);
         }
-        self.transcript.page(entries.to_vec());
+        self.transcript.page(place, entries.to_vec());
         self.follow().into_iter().collect()
     }
 
@@ -173,7 +167,7 @@ impl State {
         let Some(seq) = self.missing() else { return self.run(errand, None) };
         let Some(session) = self.subject.id.clone() else { return self.run(errand, None) };
         self.errand = Some((seq, errand));
-        let place = crate::feed::Place::After(seq - 1);
+        let place = Place::After(seq - 1);
         vec![ask(Request::Page { session, place, limit: 1 })]
     }
 

@@ -72,6 +72,11 @@ impl Reading {
         self.settle(layout, height);
     }
 
+    /// To the beginning, which may not be here yet.
+    pub fn to_start(&mut self) {
+        (self.chosen, self.top, self.anchor) = (0, 0, (0, 0));
+    }
+
     /// To a step.
     pub fn choose(&mut self, index: usize, layout: &Layout, height: usize) {
         let Some(step) = layout.steps().get(index) else { return };

@@ -13,7 +13,7 @@ use super::step::{Kind, Step};
 /// # Errors
 /// A sentence, if it is no regular expression.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    let regex = RegexBuilder::new(pattern).case_insensitive(true).size_limit(1 << 20).build();
+    let regex = RegexBuilder::new(pattern).case_insensitive(true).multi_line(true).size_limit(1 << 20).build();
     regex.map_err(|_| format!("{pattern:?} is not a regular expression"))
 }
 

