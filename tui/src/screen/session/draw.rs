@@ -14,8 +14,8 @@ use crate::theme::Role;
 use crate::time;
 use crate::view::message;
 
-/// The most lines about what is wrong.
-const WRONG: usize = 2;
+/// The most lines about one thing that is wrong, if there is room.
+const WRONG: usize = 3;
 /// From this height on, the end has a place of its own.
 const WITH_END: u16 = 16;
 /// The most lines of it.
@@ -94,7 +94,13 @@ fn banner(state: &State, ctx: &Ctx) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut say = |sign: &str, role: Role, sentence: &str| {
         let room = usize::from(ctx.body.width).saturating_sub(4);
-        let wrapped = text::wrap(&text::one_line(sentence), room, WRONG);
+        let most = if ctx.body.height < WITH_END { 1 } else { WRONG };
+        let mut wrapped = text::wrap(&text::one_line(sentence), room, most + 1);
+        if wrapped.len() > most {
+            wrapped.truncate(most);
+            let last = wrapped.pop().unwrap_or_default();
+            wrapped.push(text::end(&format!("{last} {}", glyphs.more), room, glyphs.more));
+        }
         for (index, line) in wrapped.into_iter().enumerate() {
             let sign = if index == 0 { sign } else { " " };
             lines.push(Line::styled(format!(" {sign} {line}"), style(role)));
@@ -104,16 +110,14 @@ fn banner(state: &State, ctx: &Ctx) -> Vec<Line<'static>> {
         let (namespace, name) = state.subject.name().unwrap_or_default();
         say(glyphs.alarm, Role::Warn, &format!("Incident {namespace}/{name} was deleted; its trail stays"));
     }
-    let instead = if state.recent && !state.transcript.entries().is_empty() {
-        "; below are the last lines of the Incident's status"
-    } else {
-        ""
-    };
     match state.link(ctx) {
-        Some(Link::Forbidden { reason }) => say(glyphs.stop, Role::Warn, &format!("{}{instead}", dot(reason))),
-        Some(Link::Missing { reason }) => say(glyphs.ask, Role::Warn, &format!("{}{instead}", dot(reason))),
-        Some(Link::Lost { reason }) => say(glyphs.ring, Role::Bad, &format!("{}{instead}", dot(reason))),
+        Some(Link::Forbidden { reason }) => say(glyphs.stop, Role::Warn, reason),
+        Some(Link::Missing { reason }) => say(glyphs.ask, Role::Warn, reason),
+        Some(Link::Lost { reason }) => say(glyphs.ring, Role::Bad, reason),
         _ => {}
+    }
+    if state.recent && !state.transcript.entries().is_empty() {
+        say(glyphs.down, Role::Dim, "the last lines of the Incident's status, instead of the session's own entries");
     }
     let own = state.subject.attempt();
     if let Some(newer) = state.attempts.newest().filter(|newest| own.is_some_and(|own| newest.number > own)) {
@@ -121,10 +125,6 @@ fn banner(state: &State, ctx: &Ctx) -> Vec<Line<'static>> {
         say(glyphs.arrow, Role::Person, &format!("attempt {number} is there: > shows it"));
     }
     lines
-}
-
-fn dot(sentence: &str) -> &str {
-    sentence.trim_end().trim_end_matches('.')
 }
 
 /// Why there are no steps.
@@ -163,8 +163,17 @@ fn rule(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
     let columns = usize::from(area.width);
     let (said, role) = standing(state, ctx);
     let said = text::end(&format!(" {said}"), columns.saturating_sub(2), glyphs.more);
-    let rest = columns.saturating_sub(text::width(&said));
-    let spans = vec![Span::styled(glyphs.rule.repeat(rest), style(Role::Border)), Span::styled(said, style(role))];
+    let search = match &state.search {
+        Some(search) => format!("{}{} /{} ", glyphs.rule, glyphs.rule, text::one_line(search.as_str())),
+        None => String::new(),
+    };
+    let search = text::end(&search, columns.saturating_sub(text::width(&said) + 4), glyphs.more);
+    let rest = columns.saturating_sub(text::width(&said) + text::width(&search));
+    let spans = vec![
+        Span::styled(search, style(Role::Key)),
+        Span::styled(glyphs.rule.repeat(rest), style(Role::Border)),
+        Span::styled(said, style(role)),
+    ];
     frame.render_widget(Line::from(spans), area);
 }
 
