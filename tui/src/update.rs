@@ -57,6 +57,7 @@ fn say(model: &mut Model, text: String, bad: bool) {
     model.notice = Some(Notice { text, bad, until });
 }
 
+/// Takes news in, and tells all screens.
 fn feed(model: &mut Model, events: &[FeedEvent], cmds: &mut Vec<Cmd>) {
     let mut asks = Vec::new();
     for event in events {

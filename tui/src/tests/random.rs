@@ -136,7 +136,7 @@ fn target() -> impl Strategy<Value = Target> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn nothing_panics_and_all_is_harmless(target in target(), messages in prop::collection::vec(message(), 1..60), ascii: bool) {
         let mut bench = Bench::with(&target, ThemeName::Ansi, ascii);

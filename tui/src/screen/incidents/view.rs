@@ -17,7 +17,7 @@ use crate::world::Named as _;
 
 const SEVERITY: Column = Column { title: "SEV", least: 4, most: 4, right: false, rank: 8 };
 const SPACE: Column = Column { title: "NAMESPACE", least: 9, most: 16, right: false, rank: 2 };
-const NAME: Column = Column { title: "NAME", least: 8, most: 32, right: false, rank: u8::MAX };
+const NAME: Column = Column { title: "NAME", least: 8, most: 28, right: false, rank: u8::MAX };
 const SUBJECT: Column = Column { title: "SUBJECT", least: 7, most: 20, right: false, rank: 6 };
 const PHASE: Column = Column { title: "PHASE", least: 11, most: 11, right: false, rank: u8::MAX };
 const AGE: Column = Column { title: "AGE", least: 6, most: 6, right: true, rank: 9 };
