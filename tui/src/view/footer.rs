@@ -104,11 +104,11 @@ pub fn keys(model: &Model, frame: &mut Frame, area: Rect) {
             break;
         }
         room -= wide;
-        spans.extend(hint(key, label, style(Role::Key), style(Role::Dim)));
+        spans.extend(hint(key, &label, style(Role::Key), style(Role::Dim)));
     }
     spans.push(Span::raw(" ".repeat(room)));
     for (key, label) in right {
-        spans.extend(hint(key, label, style(Role::Key), style(Role::Dim)));
+        spans.extend(hint(key, &label, style(Role::Key), style(Role::Dim)));
     }
     frame.render_widget(Line::from(spans), area);
 }
@@ -157,7 +157,7 @@ fn hint_width(key: &str, label: &str) -> usize {
 
 fn hint(
     key: String,
-    label: String,
+    label: &str,
     key_style: ratatui::style::Style,
     style: ratatui::style::Style,
 ) -> [Span<'static>; 4] {

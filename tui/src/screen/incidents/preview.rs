@@ -32,9 +32,10 @@ pub(super) fn draw(ctx: &Ctx, incident: &Incident, frame: &mut Frame, area: Rect
     lines.push(head);
     lines.push(vec![(times(ctx, incident), Role::Dim)]);
     let status = incident.status.as_ref();
+    let over = row::phase(incident).is_finished();
     for (label, value) in [
         ("cause", status.and_then(|status| status.root_cause.as_deref())),
-        ("now", status.and_then(|status| status.message.as_deref())),
+        (if over { "end" } else { "now" }, status.and_then(|status| status.message.as_deref())),
         ("done", status.and_then(|status| status.summary.as_deref())),
         ("next", status.and_then(|status| status.follow_up.as_deref())),
     ] {
