@@ -52,7 +52,7 @@ pub enum Act {
     Enter {
         /// Where.
         namespace: String,
-        /// The DemoChapter.
+        /// The `DemoChapter`.
         name: String,
         /// The number of times that it has then been entered.
         entered: i64,

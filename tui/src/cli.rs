@@ -84,7 +84,7 @@ pub struct Options {
     /// Nothing but ASCII.
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// Colours. NO_COLOR means mono.
+    /// Colours. `NO_COLOR` means mono.
     #[arg(long, global = true)]
     pub theme: Option<ThemeName>,
     /// A demo plays by itself.

@@ -10,6 +10,7 @@ use crate::keymap::{Chord, Keymap};
 use crate::theme::ThemeName;
 
 /// What can be configured.
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
@@ -113,12 +114,12 @@ fn parse(text: &str, path: &Path) -> Result<(Config, Keymap), ConfigError> {
         }
         let unknown = |name: String| {
             let group = name.split('.').next().unwrap_or_default();
-            let like: Vec<String> =
+            let others: Vec<String> =
                 Keymap::default().names().into_iter().filter(|known| known.starts_with(&format!("{group}."))).collect();
-            let known = if like.is_empty() {
+            let known = if others.is_empty() {
                 "names begin with global., move., incidents., subjects., session., demo. or pager.".to_owned()
             } else {
-                format!("there are {}", like.join(", "))
+                format!("there are {}", others.join(", "))
             };
             wrong(line, format!("there is nothing called {name:?} to give keys to: {known}"))
         };

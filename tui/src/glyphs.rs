@@ -55,6 +55,8 @@ pub struct Glyphs {
     pub rule: &'static str,
     /// A minus sign.
     pub minus: &'static str,
+    /// From this to that.
+    pub dash: &'static str,
     /// A multiplication sign.
     pub times: &'static str,
     /// Between two facts.
@@ -101,6 +103,7 @@ pub const UNICODE: Glyphs = Glyphs {
     bar: "│",
     rule: "─",
     minus: "−",
+    dash: "–",
     times: "×",
     middot: "·",
     arrow: "→",
@@ -139,6 +142,7 @@ pub const ASCII: Glyphs = Glyphs {
     bar: "|",
     rule: "-",
     minus: "-",
+    dash: "-",
     times: "x",
     middot: "-",
     arrow: ">",
@@ -160,7 +164,7 @@ mod tests {
         let mut all = vec![
             g.crumb, g.cursor, g.mark, g.dot, g.ring, g.run, g.wait, g.check, g.good, g.bad, g.ask, g.end, g.stop,
             g.alarm, g.thought, g.folded, g.open, g.event, g.down, g.up, g.pause, g.more, g.corner, g.bar, g.rule,
-            g.minus, g.times, g.middot, g.arrow, g.thumb,
+            g.minus, g.dash, g.times, g.middot, g.arrow, g.thumb,
         ];
         all.extend(g.bars);
         all.extend(g.spinner);

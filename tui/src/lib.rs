@@ -31,3 +31,6 @@ pub mod time;
 pub mod update;
 pub mod view;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ async fn start(cli: Cli) -> Result<u8, String> {
 
 async fn feed(options: &Options, everywhere: bool, settings: &mut Settings) -> Result<Arc<dyn Feed>, String> {
     if let Some(path) = &options.replay {
-        settings.context = "replay".to_owned();
+        settings.context.push_str("replay");
         settings.replay = true;
         let feed = ReplayFeed::open(path, options.speed).map_err(|error| error.to_string())?;
         return Ok(Arc::new(feed));

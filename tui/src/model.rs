@@ -133,6 +133,7 @@ impl Model {
         let notice = self.notice.as_ref().map(|notice| time::elapsed(self.now, notice.until));
         let link = crate::view::header::tick(self);
         let screen = if self.is_too_small() { None } else { self.screen().tick(&self.ctx()) };
-        [notice, link, screen].into_iter().flatten().min().map(|wait| wait.max(Duration::from_millis(30)))
+        let activity = self.world.activity.tick(self.now).filter(|_| self.size.0 >= 100);
+        [notice, link, activity, screen].into_iter().flatten().min().map(|wait| wait.max(Duration::from_millis(30)))
     }
 }

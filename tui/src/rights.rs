@@ -51,7 +51,7 @@ impl Rights {
     /// Whether it may be done.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {
-        !(self.read_only && right.changes()) && !self.denied.contains(&right)
+        !(self.denied.contains(&right) || self.read_only && right.changes())
     }
 
     /// Whether anything may be changed: `rw` or `ro` in the header.

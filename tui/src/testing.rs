@@ -49,7 +49,7 @@ impl Bench {
     #[must_use]
     pub fn with(target: &Target, theme: ThemeName, ascii: bool) -> Self {
         let mut settings = Settings::new(theme, ascii);
-        settings.context = "prod-eu".to_owned();
+        settings.context.push_str("prod-eu");
         let mut model = Model::new(settings, target, now());
         let cmds = begin(&mut model);
         Self { model, cmds }

@@ -9,7 +9,7 @@ mod fit;
 mod sgr;
 
 pub use escape::{clean, is_dropped};
-pub use fit::{end, fit, pad, take, width, wrap};
+pub use fit::{chop, end, fit, pad, take, width, wrap};
 pub use sgr::styled;
 
 /// The most bytes of one line that are looked at: what stands behind is not shown, and said to be missing.

@@ -89,7 +89,7 @@ mod tests {
             let now = Duration::from_millis(millis);
             let wait = until_next_age(now);
             assert!(wait > Duration::ZERO);
-            assert_eq!(age(now), age(now + wait - Duration::from_millis(1)), "{millis}");
+            assert_eq!(age(now), age((now + wait).saturating_sub(Duration::from_millis(1))), "{millis}");
             assert_ne!(age(now), age(now + wait), "{millis}");
         }
     }

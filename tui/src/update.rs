@@ -25,7 +25,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Cmd> {
         Msg::Key(key) => keys::key(model, key, &mut cmds),
         Msg::Paste(text) => typing::paste(model, &text, &mut cmds),
         Msg::Mouse(mouse) => keys::mouse(model, mouse, &mut cmds),
-        Msg::Resize(width, height) => model.size = (width, height),
+        Msg::Resize(width, height) => {
+            model.size = (width, height);
+            keys::help_again(model);
+        }
         Msg::Feed(events) => feed(model, &events, &mut cmds),
         Msg::Done(done) => {
             model.busy = model.busy.saturating_sub(1);
@@ -57,6 +60,7 @@ fn say(model: &mut Model, text: String, bad: bool) {
     model.notice = Some(Notice { text, bad, until });
 }
 
+/// Takes news in, and tells all screens.
 fn feed(model: &mut Model, events: &[FeedEvent], cmds: &mut Vec<Cmd>) {
     let mut asks = Vec::new();
     for event in events {

@@ -1,5 +1,6 @@
 //! What is known of the cluster: indexed by UID, with a note of what changed.
 
+mod activity;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::feed::{FeedEvent, Kind, Link, Object, Source, SubjectKey};
 
+pub use activity::{Activity, WINDOW};
 pub use table::{Changes, Named, Table, Uid};
 
 /// How many observations of a Subject are kept.
@@ -54,6 +56,8 @@ pub struct World {
     /// Observations of Subjects that are followed.
     pub observations: HashMap<SubjectKey, Observed>,
     connections: HashMap<Source, Connection>,
+    /// How much changed just now among the Incidents.
+    pub activity: Activity,
     /// The last time that something came of a watch.
     pub synced: Option<Timestamp>,
 }
@@ -105,17 +109,30 @@ impl World {
             FeedEvent::Applied { object } => {
                 self.synced = Some(now);
                 match object {
-                    Object::Incident(object) => self.incidents.applied(object.clone()),
-                    Object::Subject(object) => self.subjects.applied(object.clone()),
-                    Object::Chapter(object) => self.chapters.applied(object.clone()),
+                    Object::Incident(object) => {
+                        let news = self.incidents.is_watched();
+                        let new = self.incidents.applied(object.clone());
+                        if news {
+                            self.activity.note(now, if new { [1, 0, 0] } else { [0, 0, 1] });
+                        }
+                    }
+                    Object::Subject(object) => {
+                        self.subjects.applied(object.clone());
+                    }
+                    Object::Chapter(object) => {
+                        self.chapters.applied(object.clone());
+                    }
                 }
             }
             FeedEvent::Deleted { of, uid } => {
                 self.synced = Some(now);
-                match of {
+                let there = match of {
                     Kind::Incidents => self.incidents.deleted(uid),
                     Kind::Subjects => self.subjects.deleted(uid),
                     Kind::Chapters => self.chapters.deleted(uid),
+                };
+                if there && *of == Kind::Incidents {
+                    self.activity.note(now, [0, 1, 0]);
                 }
             }
             FeedEvent::Listed { of } => {

@@ -27,12 +27,13 @@ impl Pager {
     /// A text from its beginning.
     #[must_use]
     pub fn new(title: String, text: &str) -> Self {
-        let mut lines: Vec<String> = text.lines().take(MOST_LINES).map(str::to_owned).collect();
-        let all = text.lines().count();
-        if all > lines.len() {
-            lines.push(format!("… {} are not shown", text::count((all - lines.len()) as u64, "line")));
-        }
-        Self { title, lines: lines.into(), offset: 0, left: 0, search: None }
+        Self { title, lines: lines(text), offset: 0, left: 0, search: None }
+    }
+
+    /// Another text, where one is in it stays.
+    pub fn replace(&mut self, text: &str) {
+        self.lines = lines(text);
+        self.offset = self.offset.min(self.lines.len());
     }
 
     /// How many lines there are.
@@ -138,6 +139,15 @@ impl Pager {
         let search = self.search.as_ref()?;
         (0..self.offset).rev().find(|line| search.is_match(text::bounded(&self.lines[*line]).0))
     }
+}
+
+fn lines(text: &str) -> Arc<[String]> {
+    let mut lines: Vec<String> = text.lines().take(MOST_LINES).map(str::to_owned).collect();
+    let all = text.lines().count();
+    if all > lines.len() {
+        lines.push(format!("… {} are not shown", text::count((all - lines.len()) as u64, "line")));
+    }
+    lines.into()
 }
 
 #[cfg(test)]

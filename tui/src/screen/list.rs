@@ -99,18 +99,15 @@ impl<Q: Ord + Clone> List<Q> {
             None => None,
         };
         self.version = Some(table.version());
-        match changed {
-            Some(changed) => {
-                for uid in changed {
-                    self.put(&uid, table.get(&uid).and_then(|object| key(object)));
-                }
+        if let Some(changed) = changed {
+            for uid in changed {
+                self.put(&uid, table.get(&uid).and_then(|object| key(object)));
             }
-            None => {
-                self.keys = table.iter().filter_map(|(uid, object)| Some((uid.clone(), key(object)?))).collect();
-                self.rows = self.keys.iter().map(|(uid, key)| (key.clone(), uid.clone())).collect();
-                let reversed = self.reversed;
-                self.rows.sort_unstable_by(|a, b| ordered(reversed, &a.0, &b.0));
-            }
+        } else {
+            self.keys = table.iter().filter_map(|(uid, object)| Some((uid.clone(), key(object)?))).collect();
+            self.rows = self.keys.iter().map(|(uid, key)| (key.clone(), uid.clone())).collect();
+            let reversed = self.reversed;
+            self.rows.sort_unstable_by(|a, b| ordered(reversed, &a.0, &b.0));
         }
         if !table.is_listed() && !self.chosen {
             self.index = 0;

@@ -45,7 +45,8 @@ pub struct State {
     list: List<Key>,
     order: Order,
     filter: Option<Regex>,
-    before: Option<Option<Regex>>,
+    /// The filter that holds again if the one that is typed is given up.
+    before: Option<Regex>,
     preview: bool,
     widths: Widths,
 }
@@ -148,7 +149,7 @@ impl Page for State {
                 Vec::new()
             }
             Action::Filter => {
-                self.before = Some(self.filter.clone());
+                self.before.clone_from(&self.filter);
                 vec![Ask::Prompt { purpose: Purpose::Filter, text: self.filter().unwrap_or_default() }]
             }
             _ => Vec::new(),
@@ -158,9 +159,8 @@ impl Page for State {
     fn typed(&mut self, purpose: Purpose, text: &str, typed: Typed, _: &Ctx) -> Result<Vec<Ask>, String> {
         match (purpose, typed) {
             (Purpose::Filter, Typed::Aborted) => {
-                if let Some(before) = self.before.take() {
-                    self.set_filter(before);
-                }
+                let before = self.before.take();
+                self.set_filter(before);
             }
             (Purpose::Filter, _) if text.trim().is_empty() => self.set_filter(None),
             (Purpose::Filter, _) => {

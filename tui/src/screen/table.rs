@@ -13,6 +13,10 @@ use crate::view::panel::line;
 const GUTTER: u16 = 3;
 /// Columns between two cells.
 const GAP: usize = 2;
+/// As narrow as a column gets before another one goes.
+const NARROW: usize = 14;
+/// As wide as the last column wants to be before others are as wide as their cells.
+const READABLE: usize = 30;
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,8 @@ impl Cell {
     /// A cell.
     #[must_use]
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), role }
+        let text: String = text.into();
+        Self { text: if text.contains(text::is_dropped) { text::one_line(&text) } else { text }, role }
     }
 }
 
@@ -61,27 +66,38 @@ impl Widths {
     }
 
     /// The width of each column in so much room; none for one that is not shown.
+    ///
+    /// Columns go before any of the others is too narrow to be read; what is left makes first the last one readable, then
+    /// the others as wide as their cells, and then the last one as wide as may be.
     #[must_use]
     pub fn fit(&self, columns: &[Column], room: usize) -> Vec<Option<usize>> {
-        let mut widths: Vec<Option<usize>> = columns
+        let last = columns.len().saturating_sub(1);
+        let wanted: Vec<usize> = columns
             .iter()
             .enumerate()
-            .map(|(index, column)| {
-                let seen = self.0.get(index).copied().unwrap_or(column.least).max(text::width(column.title));
-                let last = index + 1 == columns.len();
-                Some(if last { column.least } else { seen.clamp(column.least, column.most.max(column.least)) })
+            .map(|(index, column)| match self.0.get(index) {
+                _ if index == last => column.least.max(READABLE),
+                seen => seen.copied().unwrap_or(0).max(text::width(column.title)).clamp(column.least, column.most),
             })
             .collect();
+        let narrow = |index: usize| if index == last { columns[index].least } else { wanted[index].min(NARROW) };
+        let mut widths: Vec<Option<usize>> = (0..columns.len()).map(|index| Some(narrow(index))).collect();
         let needed = |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + GAP).sum::<usize>();
         while needed(&widths) > room + GAP {
-            let shown =
-                columns.iter().enumerate().filter(|(index, column)| widths[*index].is_some() && column.rank < u8::MAX);
-            let Some((index, _)) = shown.min_by_key(|(_, column)| column.rank) else { break };
+            let shown = (0..columns.len()).filter(|index| widths[*index].is_some() && columns[*index].rank < u8::MAX);
+            let Some(index) = shown.min_by_key(|index| columns[*index].rank) else { break };
             widths[index] = None;
         }
-        let left = (room + GAP).saturating_sub(needed(&widths));
-        if let Some(last) = widths.iter_mut().rev().flatten().next() {
-            *last += left;
+        let mut left = (room + GAP).saturating_sub(needed(&widths));
+        for index in std::iter::once(last).chain(0..last) {
+            if let Some(width) = widths.get_mut(index).and_then(Option::as_mut) {
+                let more = wanted[index].saturating_sub(*width).min(left);
+                *width += more;
+                left -= more;
+            }
+        }
+        if let Some(width) = widths.last_mut().and_then(Option::as_mut) {
+            *width += left;
         }
         widths
     }

@@ -67,10 +67,17 @@ fn apply(parameters: &str, base: Style, mut style: Style) -> Style {
             27 => style.remove_modifier(Modifier::REVERSED),
             29 => style.remove_modifier(Modifier::CROSSED_OUT),
             30..=37 => style.fg(basic(code - 30)),
-            38 => extended(&mut codes).map_or(style, |colour| style.fg(colour)),
+            // What cannot be read leaves nobody who knows where the next code begins.
+            38 => match extended(&mut codes) {
+                Some(colour) => style.fg(colour),
+                None => return style,
+            },
             39 => Style { fg: base.fg, ..style },
             40..=47 => style.bg(basic(code - 40)),
-            48 => extended(&mut codes).map_or(style, |colour| style.bg(colour)),
+            48 => match extended(&mut codes) {
+                Some(colour) => style.bg(colour),
+                None => return style,
+            },
             49 => Style { bg: base.bg, ..style },
             90..=97 => style.fg(bright(code - 90)),
             100..=107 => style.bg(bright(code - 100)),

@@ -102,6 +102,16 @@ fn act(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
     }
 }
 
+/// The help has as many columns as there is room for.
+pub(super) fn help_again(model: &mut Model) {
+    if matches!(model.overlay, Some(Overlay::Help(_))) {
+        let text = crate::view::help::text(model);
+        if let Some(Overlay::Help(pager)) = &mut model.overlay {
+            pager.replace(&text);
+        }
+    }
+}
+
 /// The keys of the screen, as a text.
 fn help(model: &Model) -> Pager {
     Pager::new("Help".to_owned(), &crate::view::help::text(model))

@@ -11,6 +11,7 @@ use crate::overlay::{Overlay, Prompt};
 use crate::text;
 use crate::theme::Role;
 use crate::time;
+use crate::world::WINDOW;
 
 /// The line above the keys.
 pub fn status(model: &Model, frame: &mut Frame, area: Rect) {
@@ -50,7 +51,14 @@ fn trouble(model: &Model) -> String {
 }
 
 fn synced(model: &Model) -> String {
-    model.world.synced.map_or_else(String::new, |at| format!("synced {}", time::clock(at)))
+    let Some(at) = model.world.synced else { return String::new() };
+    let recent = match model.world.activity.recent(model.now) {
+        Some([added, deleted, changed]) if model.size.0 >= 100 => {
+            format!("  +{added} {}{deleted} ~{changed} in {}s", model.settings.glyphs.minus, WINDOW.as_secs())
+        }
+        _ => String::new(),
+    };
+    format!("synced {}{recent}", time::clock(at))
 }
 
 fn typed(model: &Model, prompt: &Prompt, frame: &mut Frame, area: Rect) {
@@ -96,11 +104,11 @@ pub fn keys(model: &Model, frame: &mut Frame, area: Rect) {
             break;
         }
         room -= wide;
-        spans.extend(hint(key, label, style(Role::Key), style(Role::Dim)));
+        spans.extend(hint(key, &label, style(Role::Key), style(Role::Dim)));
     }
     spans.push(Span::raw(" ".repeat(room)));
     for (key, label) in right {
-        spans.extend(hint(key, label, style(Role::Key), style(Role::Dim)));
+        spans.extend(hint(key, &label, style(Role::Key), style(Role::Dim)));
     }
     frame.render_widget(Line::from(spans), area);
 }
@@ -150,7 +158,7 @@ fn hint_width(key: &str, label: &str) -> usize {
 
 fn hint(
     key: String,
-    label: String,
+    label: &str,
     key_style: ratatui::style::Style,
     style: ratatui::style::Style,
 ) -> [Span<'static>; 4] {

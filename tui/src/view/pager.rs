@@ -19,7 +19,7 @@ pub fn draw(settings: &Settings, pager: &Pager, frame: &mut Frame, area: Rect) {
     let right = format!(
         "{}{}{} of {}",
         text::number((pager.offset() + 1).min(pager.len()) as u64),
-        settings.glyphs.minus,
+        settings.glyphs.dash,
         text::number(last as u64),
         text::count(pager.len() as u64, "line")
     );

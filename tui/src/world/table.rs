@@ -117,6 +117,12 @@ impl<K: Named> Table<K> {
         self.rows.iter()
     }
 
+    /// Whether what comes is news, and not a list that is being read.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.listed && self.seen.is_none()
+    }
+
     /// Raised with every change.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -139,7 +145,8 @@ impl<K: Named> Table<K> {
         self.seen = Some(HashSet::new());
     }
 
-    pub(super) fn applied(&mut self, object: Arc<K>) {
+    /// Takes one in; whether it is new.
+    pub(super) fn applied(&mut self, object: Arc<K>) -> bool {
         let uid: Uid =
             self.rows.get_key_value(object.uid()).map_or_else(|| object.uid().into(), |(uid, _)| uid.clone());
         if let Some(seen) = &mut self.seen {
@@ -153,18 +160,23 @@ impl<K: Named> Table<K> {
             self.rows.remove(&old);
             self.changed(old);
         }
-        self.rows.insert(uid.clone(), object);
+        let new = self.rows.insert(uid.clone(), object).is_none();
         self.changed(uid);
+        new
     }
 
-    pub(super) fn deleted(&mut self, uid: &str) {
-        if let Some((uid, object)) = self.rows.remove_entry(uid) {
+    /// Takes one away; whether it was there.
+    pub(super) fn deleted(&mut self, uid: &str) -> bool {
+        let found = self.rows.remove_entry(uid);
+        let there = found.is_some();
+        if let Some((uid, object)) = found {
             let name = (object.space().to_owned(), object.named().to_owned());
             if self.names.get(&name) == Some(&uid) {
                 self.names.remove(&name);
             }
             self.changed(uid);
         }
+        there
     }
 
     pub(super) fn listed(&mut self) {

@@ -150,15 +150,14 @@ impl<K: Watched> Watch<K> {
             let page = page.map_err(|error| self.trouble(&error))?;
             let (more, version) = (page.metadata.continue_, page.metadata.resource_version);
             self.outlet.send(page.items.into_iter().map(|object| self.applied(object)).collect()).await?;
-            match more.filter(|more| !more.is_empty()) {
-                Some(more) => params.continue_token = Some(more),
-                None => {
-                    self.outlet.one(FeedEvent::Listed { of: self.kind }).await?;
-                    let version = version.unwrap_or_default();
-                    self.version = Some(version.clone());
-                    return Ok(version);
-                }
+            if let Some(more) = more.filter(|more| !more.is_empty()) {
+                params.continue_token = Some(more);
+                continue;
             }
+            self.outlet.one(FeedEvent::Listed { of: self.kind }).await?;
+            let version = version.unwrap_or_default();
+            self.version = Some(version.clone());
+            return Ok(version);
         }
     }
 

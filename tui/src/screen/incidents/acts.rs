@@ -47,7 +47,7 @@ fn confirm(acts: Vec<Act>, chosen: &[&Arc<Incident>], none: &str) -> Vec<Ask> {
 
 /// Asks for the words of a note.
 #[must_use]
-pub fn begin_note(incident: &Incident) -> Vec<Ask> {
+pub(super) fn begin_note(incident: &Incident) -> Vec<Ask> {
     if incident.spec.notes.len() >= MOST_NOTES {
         return vec![Ask::Complain(format!("it has {MOST_NOTES} notes, and no more can be added"))];
     }

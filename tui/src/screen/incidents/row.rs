@@ -61,14 +61,24 @@ pub(super) fn last(incident: &Incident, glyphs: &Glyphs) -> String {
     let entry = status.recent_entries.last().filter(|entry| !entry.text.is_empty());
     match (status.phase, entry) {
         // "The model thinks" says less than what it thought.
-        (IncidentPhase::Running, Some(entry)) if !message.starts_with("$ ") => match entry.kind.as_str() {
-            "tool_call" => format!("$ {}", entry.text),
-            "reasoning" => format!("{} {}", glyphs.thought, entry.text),
-            "tool_result" => format!("{} {}", glyphs.corner, entry.text),
-            _ => entry.text.clone(),
-        },
+        (IncidentPhase::Running, Some(entry)) if !message.starts_with("$ ") => {
+            format!("{} {}", entry_sign(&entry.kind, glyphs).0, entry.text)
+        }
         (_, Some(entry)) if message.is_empty() => entry.text.clone(),
         _ => message.to_owned(),
+    }
+}
+
+/// The sign before an entry of a session, and how it looks.
+pub(super) fn entry_sign(kind: &str, glyphs: &Glyphs) -> (&'static str, Role) {
+    match kind {
+        "tool_call" => ("$", Role::Command),
+        "reasoning" => (glyphs.thought, Role::Thought),
+        "tool_result" => (glyphs.corner, Role::Dim),
+        "change" => (glyphs.event, Role::Warn),
+        "conclusion" => (glyphs.end, Role::Strong),
+        "verification" => (glyphs.check, Role::Busy),
+        _ => (glyphs.middot, Role::Text),
     }
 }
 

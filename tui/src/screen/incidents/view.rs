@@ -17,7 +17,7 @@ use crate::world::Named as _;
 
 const SEVERITY: Column = Column { title: "SEV", least: 4, most: 4, right: false, rank: 8 };
 const SPACE: Column = Column { title: "NAMESPACE", least: 9, most: 16, right: false, rank: 2 };
-const NAME: Column = Column { title: "NAME", least: 8, most: 32, right: false, rank: u8::MAX };
+const NAME: Column = Column { title: "NAME", least: 8, most: 28, right: false, rank: u8::MAX };
 const SUBJECT: Column = Column { title: "SUBJECT", least: 7, most: 20, right: false, rank: 6 };
 const PHASE: Column = Column { title: "PHASE", least: 11, most: 11, right: false, rank: u8::MAX };
 const AGE: Column = Column { title: "AGE", least: 6, most: 6, right: true, rank: 9 };
@@ -94,12 +94,12 @@ pub(super) fn draw(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
     let widths = state.widths.fit(&columns, table::room(area));
     let sorting = (sorted(state.order), state.list.is_reversed());
     table::titles(ctx.settings, frame, Rect { height: 1, ..area }, &columns, &widths, sorting);
-    let stale = matches!(ctx.world.link(Kind::Incidents), Link::Lost { .. });
+    let outdated = matches!(ctx.world.link(Kind::Incidents), Link::Lost { .. });
     let (page, cursor) = state.list.page(rows.height.into());
     for (index, (_, uid)) in page.iter().enumerate() {
         let Some(incident) = incidents.get(uid) else { continue };
         let place = Rect { y: rows.y + u16::try_from(index).unwrap_or(0), height: 1, ..rows };
-        let mark = Mark { selected: cursor == Some(index), marked: state.marked.contains(uid), stale };
+        let mark = Mark { selected: cursor == Some(index), marked: state.marked.contains(uid), stale: outdated };
         table::row(ctx.settings, frame, place, &columns, &widths, &cells(ctx, incident), mark);
     }
     table::scroll_bar(ctx.settings, frame, rows, state.list.offset_for(rows.height.into()), state.list.len());
@@ -117,7 +117,7 @@ fn nothing(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
     let say = |frame: &mut Frame, sentence: &str, more: &[&str]| message::draw(settings, frame, area, sentence, more);
     match world.link(Kind::Incidents) {
         Link::Forbidden { reason } => {
-            say(frame, reason, &["Subjects and demos may still be seen: :subjects, :demo NAME"])
+            say(frame, reason, &["Subjects and demos may still be seen: :subjects, :demo NAME"]);
         }
         Link::Missing { reason } => {
             let (why, command) = reason.split_once(": ").unwrap_or((reason, ""));
@@ -125,7 +125,7 @@ fn nothing(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
         }
         Link::Lost { reason } => say(frame, reason, &["It is tried again every few seconds."]),
         _ if !world.is_listed(Kind::Incidents) => {
-            say(frame, &format!("Reading Incidents {}", settings.glyphs.more), &[])
+            say(frame, &format!("Reading Incidents {}", settings.glyphs.more), &[]);
         }
         _ if !state.filter.is_empty() && !world.incidents.is_empty() => {
             let count = text::count(world.incidents.len() as u64, "Incident");

@@ -65,7 +65,7 @@ pub(super) fn draw(ctx: &Ctx, subject: &Subject, frame: &mut Frame, area: Rect) 
         };
         lines.push(vec![
             (format!("{sign} "), role),
-            (format!("{}  ", text::fit(&invariant.name, wide, settings.glyphs.more)), Role::Text),
+            (format!("{}  ", text::fit(&text::one_line(&invariant.name), wide, settings.glyphs.more)), Role::Text),
             (format!("{word:<9} "), role),
             (format!("{since:<13} "), Role::Dim),
             (message, Role::Text),

@@ -61,10 +61,9 @@ pub fn health(subject: &Subject) -> State {
         Some(InvariantState::Violated) => State::Violated,
         Some(InvariantState::Pending) => State::Pending,
         _ if subject.spec.suspend => State::Suspended,
-        Some(InvariantState::Unknown) => State::Unknown,
         Some(InvariantState::Ok) => State::Healthy,
         None if subject.spec.invariants.is_empty() => State::Unwatched,
-        None => State::Unknown,
+        Some(InvariantState::Unknown) | None => State::Unknown,
     }
 }
 

@@ -95,12 +95,12 @@ pub(super) fn draw(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
     let sorted = if state.order == Order::State { STATE.title } else { NAME.title };
     let sorting = (sorted, state.list.is_reversed());
     table::titles(ctx.settings, frame, Rect { height: 1, ..area }, &columns, &widths, sorting);
-    let stale = matches!(ctx.world.link(Kind::Subjects), Link::Lost { .. });
+    let outdated = matches!(ctx.world.link(Kind::Subjects), Link::Lost { .. });
     let (page, cursor) = state.list.page(rows.height.into());
     for (index, (_, uid)) in page.iter().enumerate() {
         let Some(subject) = ctx.world.subjects.get(uid) else { continue };
         let place = Rect { y: rows.y + u16::try_from(index).unwrap_or(0), height: 1, ..rows };
-        let mark = Mark { selected: cursor == Some(index), marked: false, stale };
+        let mark = Mark { selected: cursor == Some(index), marked: false, stale: outdated };
         table::row(ctx.settings, frame, place, &columns, &widths, &cells(ctx, subject), mark);
     }
     table::scroll_bar(ctx.settings, frame, rows, state.list.offset_for(rows.height.into()), state.list.len());
