@@ -125,6 +125,8 @@ pub enum Followed {
     Entry(StoredEntry),
     /// Nothing can be read just now, in a sentence; it goes on by itself. Said once per outage.
     Waiting(String),
+    /// The outage is over. Said after each [`Self::Waiting`], before the next entry.
+    Back,
 }
 
 /// The trail as its readers see it.

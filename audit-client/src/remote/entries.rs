@@ -3,7 +3,7 @@
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::connection::encode;
-use super::events::{Events, RECONNECT_PAUSE};
+use super::events::{Beat, Events, RECONNECT_PAUSE};
 use super::sse::Event;
 use super::transport::Transport;
 use crate::reader::{Followed, StoredEntry};
@@ -38,7 +38,9 @@ impl Follower {
         while !self.over {
             let path = format!("/sessions/{}/entries?after={}&follow=true", encode(self.id.as_str()), self.after);
             match self.events.next(&path).await {
-                Ok(event) => {
+                Ok(Beat::Open) if std::mem::take(&mut self.waiting) => return Some(Ok(Followed::Back)),
+                Ok(Beat::Open) => {}
+                Ok(Beat::Event(event)) => {
                     if let Some(next) = self.take(&event) {
                         return Some(next);
                     }
@@ -59,7 +61,6 @@ impl Follower {
     }
 
     fn take(&mut self, event: &Event) -> Option<Result<Followed, AuditError>> {
-        self.waiting = event.name == "waiting";
         let sentence = || serde_json::from_str::<Problem>(&event.data).map_or_else(|_| event.data.clone(), |p| p.error);
         match event.name.as_str() {
             "entry" => match serde_json::from_str::<StoredEntry>(&event.data) {
@@ -75,6 +76,7 @@ impl Follower {
                 }
             },
             "waiting" => Some(Ok(Followed::Waiting(sentence()))),
+            "back" => Some(Ok(Followed::Back)),
             "error" => {
                 self.over = true;
                 Some(Err(AuditError::Refused(sentence())))

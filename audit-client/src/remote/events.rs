@@ -26,6 +26,14 @@ pub(super) struct Events {
     pod: usize,
 }
 
+/// Something that happens on a connection.
+pub(super) enum Beat {
+    /// It is open.
+    Open,
+    /// An event came.
+    Event(sse::Event),
+}
+
 struct Live {
     body: Incoming,
     decoder: sse::Decoder,
@@ -37,13 +45,17 @@ impl Events {
         Self { transport, live: None, ready: VecDeque::new(), pod: 0 }
     }
 
-    /// The next event, from `path` if there is no connection. An error means that there is none any more.
-    pub(super) async fn next(&mut self, path: &str) -> Result<sse::Event, AuditError> {
+    /// What comes next, from `path` if there is no connection. An error means that there is none any more.
+    pub(super) async fn next(&mut self, path: &str) -> Result<Beat, AuditError> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Ok(event);
+                return Ok(Beat::Event(event));
             }
-            self.read(path).await?;
+            if self.live.is_none() {
+                self.live = Some(self.begin(path).await?);
+                return Ok(Beat::Open);
+            }
+            self.read().await?;
         }
     }
 
@@ -54,11 +66,8 @@ impl Events {
     }
 
     /// Reads until there are events, or the connection is found dead.
-    async fn read(&mut self, path: &str) -> Result<(), AuditError> {
-        let mut live = match self.live.take() {
-            Some(live) => live,
-            None => self.begin(path).await?,
-        };
+    async fn read(&mut self) -> Result<(), AuditError> {
+        let Some(mut live) = self.live.take() else { return Ok(()) };
         let frame = tokio::time::timeout(SILENCE_LIMIT, live.body.frame()).await;
         let error = match frame {
             Err(_) => "no sign of life".to_owned(),

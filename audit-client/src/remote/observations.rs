@@ -3,7 +3,7 @@
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::connection::encode;
-use super::events::{Events, RECONNECT_PAUSE};
+use super::events::{Beat, Events, RECONNECT_PAUSE};
 use super::sse::Event;
 use super::transport::Transport;
 use crate::observations::Told;
@@ -41,8 +41,12 @@ impl Follower {
     async fn next(&mut self) -> Option<Result<Told, AuditError>> {
         while !self.over {
             let why = match self.events.next(&self.path).await {
-                Ok(event) if event.name == "end" => format!("Subject {} is not watched any more", self.subject),
-                Ok(event) => match read(&event) {
+                // What is known comes at once.
+                Ok(Beat::Open) => continue,
+                Ok(Beat::Event(event)) if event.name == "end" => {
+                    format!("Subject {} is not watched any more", self.subject)
+                }
+                Ok(Beat::Event(event)) => match read(&event) {
                     Some(Ok(told)) => {
                         self.waiting = false;
                         return Some(Ok(told));

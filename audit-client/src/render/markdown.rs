@@ -11,7 +11,7 @@ use super::{Shown, clean, numbers};
 use crate::entry::VerificationEntry;
 use crate::printable;
 use crate::redact::Redactor;
-use crate::{EntryBody, Outcome, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
+use crate::{EntryBody, Outcome, SessionRecord, StoredEntry, StreamRecord, ToolCallEntry, ToolResultEntry};
 
 /// Lines of an output that are shown unless all is wanted.
 const LINES: usize = 60;
@@ -26,6 +26,13 @@ pub fn shown(all: &[Shown], full: bool, now: Timestamp) -> String {
 #[must_use]
 pub fn session(shown: &Shown, full: bool, now: Timestamp) -> String {
     let record = &shown.session;
+    let steps: String = shown.entries.iter().map(|entry| step(record, entry, full)).collect();
+    format!("{}{steps}{}", head(record, now), foot(super::has_summaries(shown)))
+}
+
+/// What stands before a session's steps. A session that is too long for one text is written part by part.
+#[must_use]
+pub fn head(record: &SessionRecord, now: Timestamp) -> String {
     let (new, state) = (&record.new, &record.state);
     let mut page = format!("# {}\n\n", inline(&new.title));
     let mut facts = vec![
@@ -44,17 +51,19 @@ pub fn session(shown: &Shown, full: bool, now: Timestamp) -> String {
         page.push_str(&format!("- **{name}:** {}\n", inline(&value)));
     }
     page.push_str("\n## Steps\n");
-    for entry in &shown.entries {
-        page.push_str(&step(shown, entry, full));
-    }
-    if super::has_summaries(shown) {
-        page.push_str("\n---\n\nSummaries in italics are a small model's; they are outside the proof.\n");
-    }
     page
 }
 
-fn step(shown: &Shown, entry: &StoredEntry, full: bool) -> String {
-    let since = numbers::between(shown.session.new.started_at, entry.at);
+/// What stands behind them. `summaries`: whether a step had one.
+#[must_use]
+pub fn foot(summaries: bool) -> &'static str {
+    if summaries { "\n---\n\nSummaries in italics are a small model's; they are outside the proof.\n" } else { "" }
+}
+
+/// One entry. Empty for one that says nothing more.
+#[must_use]
+pub fn step(record: &SessionRecord, entry: &StoredEntry, full: bool) -> String {
+    let since = numbers::between(record.new.started_at, entry.at);
     let at = format!("#{} · +{since} · {}", entry.seq, numbers::time_of_day(entry.at));
     // The model's own words stand in the trail as they were, and are masked here.
     let body = entry.body().map(|body| Redactor::for_readers().shown(&body).into_owned());

@@ -14,8 +14,8 @@
 //! The last four are rows with nothing left out, for `operator audit verify` and `export`. Beside them is what the
 //! monitor shows ([`crate::monitor::api`]).
 //!
-//! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now),
-//! `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
+//! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now), `back` (it
+//! can again), `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -185,6 +185,7 @@ async fn follow(api: Api, id: SessionId, after: i64) -> Result<Response, Respons
     let events = api.reader.follow(id, after).map(|followed| match followed {
         Ok(Followed::Entry(entry)) => named("entry", &entry).id(entry.seq.to_string()),
         Ok(Followed::Waiting(reason)) => named("waiting", &Problem { error: reason }),
+        Ok(Followed::Back) => Event::default().event("back").data("{}"),
         Err(error) => named("error", &Problem { error: error.to_string() }),
     });
     // The end is told only when there is one: a stream that breaks off is taken up again.
