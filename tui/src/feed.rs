@@ -4,7 +4,9 @@
 //! them says is an event of the same kind, so that the screens cannot tell them apart, and [`record`] can write down
 //! any of them.
 
+pub mod audit;
 pub mod cluster;
+pub mod export;
 pub mod memory;
 pub mod record;
 pub mod replay;

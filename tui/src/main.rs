@@ -93,7 +93,7 @@ async fn feed(options: &Options, everywhere: bool, settings: &mut Settings) -> R
     settings.scope = if everywhere { Scope::All } else { Scope::Namespace(home) };
     let client = kube::Client::try_from(place.config)
         .map_err(|error| format!("the cluster's configuration cannot be used: {}", cluster::chain(&error)))?;
-    Ok(Arc::new(ClusterFeed::new(client, settings.scope.clone())))
+    Ok(Arc::new(ClusterFeed::new(client, settings.scope.clone(), &options.operator_namespace)))
 }
 
 /// Whether the locale can show more than ASCII. One that says nothing is trusted to.

@@ -13,7 +13,10 @@ use crds::{DemoChapter, Incident, Subject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::watch as channel;
 
-use super::{Feed, FeedEvent, Kind, Link, Object, Outlet, Request, Source};
+use audit_client::Transport;
+
+use super::audit::Audit;
+use super::{Feed, Kind, Object, Outlet, Request};
 use crate::settings::Scope;
 
 pub use explain::chain;
@@ -53,6 +56,7 @@ pub async fn place(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<P
 /// The feed of a cluster.
 pub struct ClusterFeed {
     shared: Arc<Shared>,
+    audit: Audit,
 }
 
 /// What all tasks of the feed know.
@@ -65,11 +69,14 @@ pub(super) struct Shared {
 }
 
 impl ClusterFeed {
-    /// A feed of these namespaces.
+    /// A feed of these namespaces. `operator` is the namespace in which Operator itself runs: what its audit API has is
+    /// read through the pod there.
     #[must_use]
-    pub fn new(client: kube::Client, scope: Scope) -> Self {
+    pub fn new(client: kube::Client, scope: Scope, operator: &str) -> Self {
         let (scope, pulse) = (channel::Sender::new(scope), channel::Sender::new(0));
-        Self { shared: Arc::new(Shared { client, outlet: OnceLock::new(), scope, pulse }) }
+        let transport = Transport::PortForward { client: client.clone(), namespace: operator.to_owned() };
+        let audit = Audit::new(transport);
+        Self { shared: Arc::new(Shared { client, outlet: OnceLock::new(), scope, pulse }), audit }
     }
 }
 
@@ -96,21 +103,10 @@ impl Feed for ClusterFeed {
             Request::Act(act) => {
                 tokio::spawn(act::act(self.shared.clone(), act, outlet));
             }
-            // The sessions of an Incident are a comfort: nothing is said if they cannot be had.
-            Request::Sessions { .. } => {}
-            Request::Export { session, .. }
-            | Request::Session { session }
-            | Request::Page { session, .. }
-            | Request::Follow { session, .. }
-            | Request::Unfollow { session } => unread(outlet, Source::Session(session)),
-            Request::Observe { subject } | Request::Unobserve { subject } => {
-                unread(outlet, Source::Observations(subject));
+            // The others are the audit API's.
+            other => {
+                self.audit.ask(&other, &outlet);
             }
         }
     }
-}
-
-fn unread(outlet: Outlet, source: Source) {
-    let link = Link::Missing { reason: "the audit API is not read".to_owned() };
-    tokio::spawn(async move { outlet.one(FeedEvent::Link { source, link }).await });
 }

@@ -1,5 +1,7 @@
 //! A recording, played at the speed at which it was made.
 
+mod sessions;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use tokio::time::Instant;
 use super::record::Recorded;
 use super::{Feed, FeedEvent, Kind, Link, Outlet, Request, Source};
 use crate::msg::Done;
+use sessions::{Clock, Shelf};
 
 /// Why a recording cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,7 @@ pub enum ReplayError {
 #[derive(Debug)]
 pub struct ReplayFeed {
     lines: Mutex<Vec<Recorded>>,
+    sessions: Arc<Shelf>,
     began: Timestamp,
     started: Arc<Mutex<Option<Instant>>>,
     speed: f64,
@@ -75,7 +79,22 @@ impl ReplayFeed {
         }
         let began = lines.first().map(|line: &Recorded| line.at);
         let began = began.ok_or_else(|| ReplayError::Empty { path: path.to_owned() })?;
-        Ok(Self { lines: Mutex::new(lines), began, started: Arc::default(), speed, outlet: Mutex::default() })
+        let sessions = Arc::new(Shelf::of(&mut lines));
+        Ok(Self { lines: Mutex::new(lines), sessions, began, started: Arc::default(), speed, outlet: Mutex::default() })
+    }
+}
+
+impl ReplayFeed {
+    /// What time it is, for tasks. At no speed all has happened already.
+    fn clock(&self) -> Clock {
+        let (began, speed, started) = (self.began, self.speed, self.started.clone());
+        Arc::new(move || {
+            if speed <= 0.0 {
+                return Timestamp::MAX;
+            }
+            let played = locked(&started).map(|started| started.elapsed()).unwrap_or_default();
+            began.saturating_add(played.mul_f64(speed)).unwrap_or(began)
+        })
     }
 }
 
@@ -115,8 +134,11 @@ impl Feed for ReplayFeed {
     }
 
     fn ask(&self, request: Request) {
-        let outlet = locked(&self.outlet).clone();
-        if let (Request::Act(_), Some(outlet)) = (request, outlet) {
+        let Some(outlet) = locked(&self.outlet).clone() else { return };
+        if self.sessions.ask(&request, &self.clock(), &outlet) {
+            return;
+        }
+        if let Request::Act(_) = request {
             tokio::spawn(async move {
                 outlet.done(Done::Bad("this is a recording: nothing can be changed".to_owned())).await
             });
