@@ -5,6 +5,7 @@ mod press;
 mod table;
 
 use std::fmt;
+use std::fmt::Write as _;
 
 pub use action::{Action, Context};
 pub use press::{Chord, Press};
@@ -147,6 +148,21 @@ impl Keymap {
     }
 }
 
+/// All keys as the tables of `docs/tui.md`.
+#[must_use]
+pub fn markdown(keymap: &Keymap) -> String {
+    let mut out = String::new();
+    for context in Context::ALL {
+        let _ = writeln!(out, "### {}\n\n| Keys | Name | |\n|---|---|---|", context.heading());
+        for binding in keymap.bindings.iter().filter(|binding| binding.context == context) {
+            let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+            let _ = writeln!(out, "| {} | `{}` | {} |", keys.join(" "), binding.name(), binding.help);
+        }
+        out.push('\n');
+    }
+    out.trim_end().to_owned()
+}
+
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.shown(), self.help)
@@ -169,6 +185,21 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all, "a name is there once");
+    }
+
+    #[test]
+    fn the_page_has_all_keys() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tui.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (begin, end) = ("<!-- keys: made from the keymap -->\n", "<!-- end of keys -->\n");
+        let (before, rest) = page.split_once(begin).unwrap();
+        let (shown, after) = rest.split_once(end).unwrap();
+        let keys = format!("{}\n", markdown(&Keymap::default()));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{begin}{keys}{end}{after}")).unwrap();
+        } else {
+            assert_eq!(shown, keys, "UPDATE_DOCS=1 cargo test -p operator-tui the_page_has_all_keys");
+        }
     }
 
     #[test]

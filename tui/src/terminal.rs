@@ -47,6 +47,8 @@ impl Screen {
         std::panic::set_hook(Box::new(move |panic| {
             restore();
             before(panic);
+            // Whichever task it was: half a program must not go on drawing.
+            std::process::exit(101);
         }));
         take()?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));

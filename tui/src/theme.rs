@@ -107,7 +107,8 @@ fn ansi(role: Role) -> Style {
         Role::Trouble => plain.fg(Color::Red).add_modifier(Modifier::BOLD),
         Role::Busy => plain.fg(Color::Blue),
         Role::Person | Role::Thought => plain.fg(Color::Magenta),
-        Role::Selected => plain.add_modifier(Modifier::REVERSED),
+        // Not reversed: half of the screen's light in one line dazzles.
+        Role::Selected => plain.fg(Color::White).bg(Color::Blue).add_modifier(Modifier::BOLD),
         Role::Marked => plain.fg(Color::Yellow).add_modifier(Modifier::BOLD),
         Role::Match => plain.fg(Color::Black).bg(Color::Yellow),
     }

@@ -154,6 +154,24 @@ pub enum Context {
 }
 
 impl Context {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Global, Self::Move, Self::Incidents, Self::Subjects, Self::Session, Self::Demo, Self::Pager];
+
+    /// Above its keys, in the help.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Global => "Everywhere",
+            Self::Move => "Move",
+            Self::Incidents => "Incidents",
+            Self::Subjects => "Subjects",
+            Self::Session => "Session",
+            Self::Demo => "Demo",
+            Self::Pager => "Pager and help",
+        }
+    }
+
     /// Those that a screen can have.
     pub const SCREENS: [Self; 5] = [Self::Incidents, Self::Subjects, Self::Session, Self::Demo, Self::Pager];
 

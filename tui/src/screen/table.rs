@@ -158,7 +158,7 @@ pub fn row(
     };
     if mark.selected {
         line(frame, area.x, area.y, &" ".repeat(area.width.into()), theme.style(Role::Selected));
-        line(frame, area.x, area.y, glyphs.cursor, theme.style(Role::Selected));
+        line(frame, area.x, area.y, glyphs.cursor, theme.style(Role::Selected).patch(theme.style(Role::Focus)));
     }
     if mark.marked {
         line(frame, area.x + 1, area.y, glyphs.mark, over.unwrap_or(theme.style(Role::Marked)));

@@ -17,6 +17,7 @@ fn help() {
     let mut bench = Bench::new(&ALL).listed(incidents(10));
     bench.keys("?");
     assert_snapshot!(sizes(&mut bench));
+    let _ = bench.screen((60, 12));
     bench.keys("/").types("copy").keys("enter");
     assert!(bench.screen((60, 12)).contains("copy the name"));
     bench.keys("?");

@@ -27,7 +27,7 @@ pub fn text(model: &Model) -> String {
     let context = model.screen().context();
     let block = |layer: Context| {
         let allowed = model.settings.keymap.allowed(context, &model.rights).filter(|binding| binding.context == layer);
-        (heading(layer), allowed.map(|binding| (binding.shown(), binding.help.to_owned())).collect())
+        (layer.heading(), allowed.map(|binding| (binding.shown(), binding.help.to_owned())).collect())
     };
     let pairs = |list: &[(&str, &str)], before: &str| {
         list.iter().map(|(usage, what)| (format!("{before}{usage}"), (*what).to_owned())).collect()
@@ -71,16 +71,4 @@ fn lines(blocks: &[Block], width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-fn heading(context: Context) -> &'static str {
-    match context {
-        Context::Global => "Everywhere",
-        Context::Move => "Move",
-        Context::Incidents => "Incidents",
-        Context::Subjects => "Subjects",
-        Context::Session => "Session",
-        Context::Demo => "Demo",
-        Context::Pager => "Pager",
-    }
 }
