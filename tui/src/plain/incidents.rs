@@ -1,0 +1,92 @@
+//! The log of Incidents: phases and the last entries of their sessions.
+
+use std::collections::HashMap;
+
+use crds::IncidentPhase;
+
+use super::{Known, Log, Wants};
+use crate::ask::Target;
+use crate::feed::{FeedEvent, Kind, Object};
+use crate::screen::incidents::Filter;
+use crate::world::{Named as _, Uid};
+
+/// What was told of an Incident.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    phase: Option<IncidentPhase>,
+    attempt: Option<i64>,
+    message: String,
+    entry: i64,
+    name: String,
+}
+
+/// The log.
+#[derive(Debug, Default)]
+pub(super) struct IncidentLog {
+    filter: Filter,
+    wrong: Option<String>,
+    told: HashMap<Uid, Told>,
+}
+
+impl IncidentLog {
+    /// A log of those that the target's filter leaves.
+    pub(super) fn new(target: &Target) -> Self {
+        let text = if let Target::Incidents { filter } = target { filter.as_str() } else { "" };
+        match Filter::parse(text) {
+            Ok(filter) => Self { filter, ..Self::default() },
+            Err(wrong) => Self { wrong: Some(wrong), ..Self::default() },
+        }
+    }
+}
+
+impl Log for IncidentLog {
+    fn begin(&mut self, _: &Known) -> Wants {
+        match self.wrong.take() {
+            Some(wrong) => Wants { lines: vec![format!("error: {wrong}")], end: Some(2), ..Wants::default() },
+            None => Wants::default(),
+        }
+    }
+
+    fn feed(&mut self, event: &FeedEvent, _: &Known) -> Wants {
+        let mut lines = Vec::new();
+        match event {
+            FeedEvent::Applied { object: Object::Incident(incident) } if self.filter.fits(incident) => {
+                let status = incident.status.clone().unwrap_or_default();
+                let told = self.told.entry(incident.uid().into()).or_default();
+                let name = format!("{}/{}", incident.space(), incident.named());
+                if told.phase.is_none() {
+                    let spec = &incident.spec;
+                    lines.push(format!(
+                        "{name}: {} on {}: {}",
+                        spec.severity.as_str(),
+                        spec.subject_ref.name,
+                        spec.title
+                    ));
+                }
+                if told.attempt != status.attempt {
+                    told.entry = 0;
+                    told.attempt = status.attempt;
+                }
+                for entry in &status.recent_entries {
+                    if entry.seq > told.entry {
+                        lines.push(format!("{name}: {} {}: {}", entry.seq, entry.kind, entry.text));
+                        told.entry = entry.seq;
+                    }
+                }
+                let message = status.message.unwrap_or_default();
+                if told.phase != Some(status.phase) || told.message != message {
+                    let sign = if message.is_empty() { "" } else { ": " };
+                    lines.push(format!("{name}: {}{sign}{message}", status.phase.as_str()));
+                }
+                (told.phase, told.message, told.name) = (Some(status.phase), message, name);
+            }
+            FeedEvent::Deleted { of: Kind::Incidents, uid } => {
+                if let Some(told) = self.told.remove(uid.as_str()) {
+                    lines.push(format!("{}: deleted", told.name));
+                }
+            }
+            _ => {}
+        }
+        Wants { lines, ..Wants::default() }
+    }
+}
