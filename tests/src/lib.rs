@@ -11,6 +11,7 @@ pub mod counter;
 pub mod gate;
 pub mod process;
 pub mod stage;
+pub mod tmux;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
