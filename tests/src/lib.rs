@@ -9,6 +9,7 @@
 pub mod checks;
 pub mod counter;
 pub mod gate;
+pub mod picture;
 pub mod process;
 pub mod stage;
 pub mod tmux;

@@ -22,7 +22,8 @@ impl Terminal {
     /// When tmux cannot be started.
     #[must_use]
     pub fn open(columns: u16, rows: u16, command_line: &str) -> Self {
-        let terminal = Self { server: format!("operator-{:08x}", rand::random::<u32>()), title: command_line.to_owned() };
+        let terminal =
+            Self { server: format!("operator-{:08x}", rand::random::<u32>()), title: command_line.to_owned() };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let script = format!("{command_line}; echo EXIT=$?; exec cat");
         let size = ["-x", &columns, "-y", &rows];
