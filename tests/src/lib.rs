@@ -8,6 +8,7 @@
 
 pub mod checks;
 pub mod counter;
+pub mod demo;
 pub mod gate;
 pub mod picture;
 pub mod process;
