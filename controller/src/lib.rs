@@ -14,6 +14,7 @@
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
 //! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
 //!   between that container and the engine, [`wall`] what closes its networks;
+//! * [`fault`] is what the chapters of a demo do to a subject, and how that is taken back;
 //! * [`redact`] masks secrets in what comes in from outside;
 //! * [`printable`] makes lines for people of text that nobody vouches for, [`depth`] says how deep such JSON may be;
 //! * [`probe`] reads what goes on in a subject, [`cel`] is the language in which that is judged;
@@ -31,6 +32,7 @@ pub mod context;
 pub mod depth;
 pub mod error;
 pub mod events;
+pub mod fault;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzz;
 pub mod gateway;
