@@ -11,7 +11,7 @@ const LOOK: Duration = Duration::from_millis(40);
 /// A terminal. It is closed, with whatever runs in it, when this is dropped.
 pub struct Terminal {
     server: String,
-    title: String,
+    runs: String,
 }
 
 impl Terminal {
@@ -23,7 +23,7 @@ impl Terminal {
     #[must_use]
     pub fn open(columns: u16, rows: u16, command_line: &str) -> Self {
         let terminal =
-            Self { server: format!("operator-{:08x}", rand::random::<u32>()), title: command_line.to_owned() };
+            Self { server: format!("operator-{:08x}", rand::random::<u32>()), runs: command_line.to_owned() };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let script = format!("{command_line}; echo EXIT=$?; exec cat");
         let size = ["-x", &columns, "-y", &rows];
@@ -72,6 +72,12 @@ impl Terminal {
         self.tmux(&["display", "-p", "-t", "t", "#{pane_pid}"]).trim().parse().expect("a process id")
     }
 
+    /// The title that programs gave it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.tmux(&["display", "-p", "-t", "t", "#{pane_title}"])
+    }
+
     /// Whether the terminal is as a program found it: not on its alternate screen, the cursor visible.
     #[must_use]
     pub fn is_restored(&self) -> bool {
@@ -99,7 +105,7 @@ impl Terminal {
             if holds(&screen) {
                 return screen;
             }
-            assert!(begun.elapsed() < limit, "{}: not within {limit:?}: {what}\n{screen}", self.title);
+            assert!(begun.elapsed() < limit, "{}: not within {limit:?}: {what}\n{screen}", self.runs);
             std::thread::sleep(LOOK);
         }
     }

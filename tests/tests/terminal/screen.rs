@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use operator_tests::Cluster;
 use operator_tests::tmux::Terminal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SOON;
 
@@ -108,31 +107,81 @@ async fn without_colours_there_are_none() {
     namespace.remove().await;
 }
 
-/// A recording of a session with these outputs.
-fn recording(folder: &Path, outputs: &[String]) -> String {
-    let source = json!({"session": "2026-01-01T00-00-00-00000001"});
-    let mut text = json!({"operatorTui": 1}).to_string() + "\n";
-    for (index, output) in outputs.iter().enumerate() {
-        let (call, result) = (2 * index + 1, 2 * index + 2);
-        let call_entry = json!({"seq": call, "at": "2026-01-01T00:00:00Z", "kind": "tool_call", "data": {
-            "turn": 1, "toolUseId": format!("c{index}"), "tool": "shell", "input": {"command": "true"},
-            "command": format!("echo {index}"), "reasoning": "see", "timeoutMs": 1000}});
-        let result_entry = json!({"seq": result, "at": "2026-01-01T00:00:01Z", "kind": "tool_result", "data": {
-            "turn": 1, "call": call, "toolUseId": format!("c{index}"), "outcome": {"exited": {"code": 1}},
-            "durationMs": 10, "stdout": {"text": output, "total": output.len()}, "content": output, "isError": true, "redacted": 0}});
-        for entry in [call_entry, result_entry] {
-            let _ = writeln!(text, "{}", json!({"source": source, "entry": entry}));
-        }
+/// A session of these outputs, each of a command that failed, so that its step stands open. Recorded, so that it can be
+/// played anywhere.
+fn recording(folder: &Path, outputs: impl IntoIterator<Item = String>) -> String {
+    let at = "2026-01-01T00:00:00Z";
+    let mut text = String::new();
+    let mut line = |event: Value| writeln!(text, "{event}").unwrap();
+    let mut record = json!({"id": SESSION, "incidentNamespace": "ns", "incidentName": "inc", "incidentUid": "uid"});
+    record["attempt"] = json!(1);
+    line(json!({"at": at, "event": "session", "session": SESSION, "record": record}));
+    for (index, output) in outputs.into_iter().enumerate() {
+        let (call, id) = (2 * index + 1, format!("c{index}"));
+        let called = json!({"turn": 1, "toolUseId": id, "tool": "shell", "input": {"command": format!("echo {index}")},
+            "command": format!("echo {index}"), "reasoning": "look", "timeoutMs": 1000});
+        let ended = json!({"turn": 1, "call": call, "toolUseId": id, "outcome": {"type": "exited", "code": 1},
+            "durationMs": 10, "stdout": {"bytes": output.len(), "head": {"text": output}}, "content": "", "isError": false});
+        let entries = json!([
+            {"seq": call, "at": at, "kind": "tool_call", "data": called},
+            {"seq": call + 1, "at": at, "kind": "tool_result", "data": ended},
+        ]);
+        line(json!({"at": at, "event": "entries", "session": SESSION, "entries": entries, "paged": false}));
     }
     let file = folder.join("recording.jsonl");
     std::fs::write(&file, text).unwrap();
     file.display().to_string()
 }
 
+const SESSION: &str = "2026-01-01T00-00-00-00000001";
+
 #[test]
-fn a_recording_helper_is_a_file() {
+fn nothing_that_a_command_printed_reaches_the_terminal_but_colours() {
     let folder = tempfile::tempdir().unwrap();
-    let file = recording(folder.path(), &["x".into()]);
-    assert!(Path::new(&file).exists());
-    std::thread::sleep(Duration::from_millis(1));
+    let hostile = [
+        // A title, a way out of the alternate screen, a cleared screen, a question for the terminal, a clipboard.
+        "\u{1b}]0;PWNED\u{7}title",
+        "\u{1b}[?1049lalternate",
+        "\u{1b}[2J\u{1b}[Hcleared",
+        "\u{1b}[6n\u{1b}[cquestion",
+        "\u{1b}]52;c;UFdORUQ=\u{7}clipboard",
+        "\u{9b}31mc1\u{90}dcs\u{9c}",
+        "back\rwards\u{8}\u{8}\u{8}",
+        "\u{202e}bidi",
+        "\u{1b}[31mred\u{1b}[0m",
+    ];
+    let file = recording(folder.path(), [hostile.join("\n")]);
+    let terminal = Terminal::operator(120, 36, &format!("session {SESSION} --replay {file}"));
+    let screen = terminal.wait("clipboard", SOON);
+    for word in ["title", "alternate", "cleared", "question", "bidi", "red"] {
+        assert!(screen.contains(word), "{word} is missing:\n{screen}");
+    }
+    assert!(screen.contains("operator"), "the header stands:\n{screen}");
+    assert!(!terminal.is_restored(), "it is still on its own screen");
+    assert!(!terminal.title().contains("PWNED"), "{}", terminal.title());
+    terminal.press(&["C-c"]);
+    terminal.wait("EXIT=", SOON);
+    assert!(terminal.is_restored());
+    assert!(!terminal.screen().contains("[6n") && !terminal.screen().contains(";1R"), "nothing was answered");
+}
+
+#[test]
+fn fifty_thousand_entries_and_a_line_of_a_megabyte_are_scrolled() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(1 << 20);
+    let outputs = (0..25_000).map(|index| if index == 24_000 { long.clone() } else { format!("output {index}") });
+    let file = recording(folder.path(), outputs);
+    let terminal = Terminal::operator(120, 36, &format!("session {SESSION} --replay {file}"));
+    terminal.wait("output 24999", SOON * 4);
+    terminal.press(&["g", "g"]);
+    terminal.wait_gone("output 24999", SOON);
+    terminal.press(&["G"]);
+    terminal.wait("output 24999", SOON);
+    let memory = std::fs::read_to_string(format!("/proc/{}/status", program(&terminal))).unwrap();
+    let resident = memory.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kibibytes < 400 << 10, "{kibibytes} KiB: the whole transcript is kept");
+    terminal.press(&["C-c"]);
+    terminal.wait("EXIT=", SOON);
+    assert!(terminal.is_restored());
 }
