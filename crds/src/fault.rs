@@ -42,16 +42,16 @@ pub struct Action {
     /// Runs a container of the project's images in its networks, to its end or beside what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
-    /// Sends requests from inside of the project's networks.
+    /// Sends requests from inside of the project's networks. Done once one of them was answered below 400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// Drops all packets between named containers.
+    /// Drops all packets between named containers, until the target's next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
     /// Lets packets through again that a partition dropped: all of the targets' partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<On>,
-    /// Delays what the target sends.
+    /// Delays what the target sends, until its next start. The engine's kernel must have netem, else it fails and says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
     /// Gives the target less of the processor.
@@ -178,7 +178,7 @@ pub struct Http {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[validate(length(max = 16384))]
     pub body: String,
-    /// How often. Once if absent.
+    /// How often, one after the other. Once if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(range(min = 1, max = 10_000))]
     pub times: Option<i64>,
@@ -230,7 +230,8 @@ pub struct Throttle {
 pub struct FillDisk {
     /// Which container.
     pub target: Target,
-    /// A folder in it.
+    /// A folder in it: on a named volume, or in the container itself if that runs and has `dd` and `rm`. Never a path of
+    /// the host.
     #[x_kube(validation = Rule::new("self.startsWith('/')").message("folder begins with /"))]
     #[validate(length(min = 1, max = 512))]
     pub folder: String,

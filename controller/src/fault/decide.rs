@@ -11,6 +11,9 @@ use super::resolve::{self, Found, resolved};
 use super::view::{ContainerView, Cpus, ProjectView, State};
 use super::{Mistake, job, says};
 
+#[cfg(test)]
+mod tests;
+
 /// Of a command, unless it is said.
 const USUAL_LIMIT: Duration = Duration::from_mins(1);
 /// No command is waited for longer.

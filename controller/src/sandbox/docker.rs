@@ -64,6 +64,8 @@ pub struct DockerProvider {
     epoch: u64,
     patience: Patience,
     held: Arc<Held>,
+    /// Held by whoever is about to start a helper: of two that found it unbegun, the second finds it begun.
+    starting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DockerProvider {
@@ -79,6 +81,7 @@ impl DockerProvider {
             epoch: 1,
             patience: Patience::default(),
             held: Arc::default(),
+            starting: Arc::default(),
         })
     }
 

@@ -21,7 +21,7 @@ pub(super) fn partition(mark: &str, from: &[IpAddr]) -> Result<String, String> {
     if !standing.contains(&table(mark)?) {
         return Err(format!("nft took the rules, and lists none of them: {}", standing.join(", ")));
     }
-    Ok(format!("cut off from {} addresses", from.len()))
+    Ok(format!("addresses cut off: {}", from.len()))
 }
 
 /// Removes this partition's rules, if they stand.
@@ -41,7 +41,7 @@ fn remove(tables: impl Iterator<Item = String>) -> Result<String, String> {
         set(&format!("delete table inet {table}\n"))?;
         removed += 1;
     }
-    Ok(format!("{removed} partitions removed"))
+    Ok(format!("partitions removed: {removed}"))
 }
 
 fn set(rules: &str) -> Result<(), String> {
@@ -65,7 +65,7 @@ fn table(mark: &str) -> Result<String, String> {
 /// The rules in one transaction, in place of those that stood under this name.
 fn rules(mark: &str, from: &[IpAddr]) -> Result<String, String> {
     let table = table(mark)?;
-    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = from.iter().copied().partition(|address| address.is_ipv4());
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = from.iter().copied().partition(IpAddr::is_ipv4);
     let mut text = format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n");
     // Before Docker's own rules and those of whoever lives there.
     for (chain, hook, end) in [("from", "input", "saddr"), ("to", "output", "daddr")] {
@@ -116,7 +116,7 @@ pub(super) fn hasten(mark: &str) -> Result<String, String> {
             removed += 1;
         }
     }
-    Ok(format!("removed from {removed} interfaces"))
+    Ok(format!("interfaces freed: {removed}"))
 }
 
 /// A queue's handle: 16 bits, of which the highest numbers are the kernel's own.

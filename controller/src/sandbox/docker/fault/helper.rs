@@ -31,20 +31,7 @@ impl DockerProvider {
     /// Makes it if it is not there, starts it if it was not begun, and waits for its end; of one that is detached, only
     /// until it runs.
     pub(super) async fn run_helper(&self, key: &Key, helper: &Helper, detached: bool) -> Result<Done, Error> {
-        let mut found = match self.helper_state(helper).await? {
-            Some(found) => found,
-            None => Box::pin(self.make_helper(key, helper)).await?,
-        };
-        if is_unbegun(&found) {
-            for network in helper.further_networks() {
-                self.join(network, &helper.name).await?;
-            }
-            self.start_helper(&helper.name).await?;
-            if detached {
-                sleep(SETTLES).await;
-            }
-            found = self.helper_state(helper).await?.unwrap_or_default();
-        }
+        let mut found = Box::pin(self.begin_helper(key, helper, detached)).await?;
         loop {
             match self.judge(helper, &found, detached).await? {
                 Outcome::Done(done) => return Ok(done),
@@ -54,6 +41,33 @@ impl DockerProvider {
             }
             found = self.helper_state(helper).await?.unwrap_or_default();
         }
+    }
+
+    /// Makes and starts it, unless that was done. A container that has ended would be started again, so of two that
+    /// come at once the second looks once the first has started it.
+    async fn begin_helper(
+        &self,
+        key: &Key,
+        helper: &Helper,
+        detached: bool,
+    ) -> Result<ContainerInspectResponse, Error> {
+        let starting = self.starting.lock().await;
+        let found = match self.helper_state(helper).await? {
+            Some(found) => found,
+            None => Box::pin(self.make_helper(key, helper)).await?,
+        };
+        if !is_unbegun(&found) {
+            return Ok(found);
+        }
+        for network in helper.further_networks() {
+            self.join(network, &helper.name).await?;
+        }
+        self.start_helper(&helper.name).await?;
+        drop(starting);
+        if detached {
+            sleep(SETTLES).await;
+        }
+        Ok(self.helper_state(helper).await?.unwrap_or_default())
     }
 
     /// What came of it, without beginning it.
@@ -80,12 +94,11 @@ impl DockerProvider {
     }
 
     async fn make_helper(&self, key: &Key, helper: &Helper) -> Result<ContainerInspectResponse, Error> {
-        let brought = match helper.foreign_image() {
-            Some(image) => self.labels_of_image(image).await?,
-            None => {
-                self.image(&self.operator_image).await?;
-                HashMap::new()
-            }
+        let brought = if let Some(image) = helper.foreign_image() {
+            self.labels_of_image(image).await?
+        } else {
+            self.image(&self.operator_image).await?;
+            HashMap::new()
         };
         let body = helper.body(key, &self.installation, &self.operator_image, self.epoch, &brought);
         let options = CreateContainerOptions { name: Some(helper.name.clone()), ..CreateContainerOptions::default() };
