@@ -208,7 +208,7 @@ impl House {
                     player.show().await;
                     // Something that is waited for may come with the time.
                     rested += usize::from(time >= Duration::from_secs(10)) * 100 + 1;
-                    if rested > 30 {
+                    if rested > 14 {
                         return false;
                     }
                     self.pass(i64::try_from(time.as_secs().max(1)).unwrap());
@@ -217,7 +217,7 @@ impl House {
                     player.says(Some(why));
                     player.show().await;
                     rested += 1;
-                    if rested > 30 {
+                    if rested > 14 {
                         return false;
                     }
                     self.pass(2);
