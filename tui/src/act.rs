@@ -175,11 +175,7 @@ impl Act {
     /// The call, exactly: request line, type and body.
     #[must_use]
     pub fn call(&self) -> [String; 3] {
-        [
-            format!("PATCH {}", self.path()),
-            format!("Content-Type: {}", self.content_type()),
-            self.patch().to_string(),
-        ]
+        [format!("PATCH {}", self.path()), format!("Content-Type: {}", self.content_type()), self.patch().to_string()]
     }
 }
 

@@ -147,7 +147,9 @@ mod tests {
         assert!(cli.options.auto && matches!(cli.command, Some(Command::Demo { .. })));
         let cli = Cli::parse_from(["operator-tui", "incidents", "-l", "team=store", "-A"]);
         assert!(cli.command.is_some());
-        for wrong in [&["-n", "a", "-A"][..], &["--speed", "2"], &["--pause", "-1"], &["--replay", "f", "--context", "c"]] {
+        for wrong in
+            [&["-n", "a", "-A"][..], &["--speed", "2"], &["--pause", "-1"], &["--replay", "f", "--context", "c"]]
+        {
             assert!(Cli::try_parse_from(std::iter::once(&"operator-tui").chain(wrong)).is_err(), "{wrong:?}");
         }
     }

@@ -102,7 +102,12 @@ fn parse(text: &str, path: &Path) -> Result<(Config, Keymap), ConfigError> {
         let mut chords = Vec::new();
         for text in texts {
             let chord = Chord::parse(text).ok_or_else(|| {
-                wrong(line, format!("{text:?} is no key: write j, G, ctrl-d, alt-x, enter, f5, or keys with spaces between them"))
+                wrong(
+                    line,
+                    format!(
+                        "{text:?} is no key: write j, G, ctrl-d, alt-x, enter, f5, or keys with spaces between them"
+                    ),
+                )
             })?;
             chords.push(chord);
         }

@@ -60,9 +60,10 @@ async fn start(cli: Cli) -> Result<u8, String> {
     if !plain && !std::io::stdout().is_terminal() {
         return Err("this is not a terminal: --plain prints a log instead".to_owned());
     }
-    let recorder = options.record.as_deref().map(|path| {
-        Recorder::create(path).map_err(|error| format!("{} cannot be made: {error}", path.display()))
-    });
+    let recorder = options
+        .record
+        .as_deref()
+        .map(|path| Recorder::create(path).map_err(|error| format!("{} cannot be made: {error}", path.display())));
     let recorder = recorder.transpose()?;
     let feed = feed(&options, everywhere, &mut settings).await?;
     let mouse = options.mouse || config.mouse;

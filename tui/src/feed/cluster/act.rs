@@ -19,10 +19,9 @@ pub(super) async fn act(shared: Arc<Shared>, act: Act, outlet: Outlet) -> Result
     let done = match tokio::time::timeout(PATIENCE, patch(&shared.client, &act)).await {
         Ok(Ok(())) => Done::Good(act.done()),
         Ok(Err(why)) => Done::Bad(format!("could not {}: {why}", act.says())),
-        Err(_) => Done::Bad(format!(
-            "no answer within {PATIENCE:?}, and nobody knows whether it was done: {}",
-            act.says()
-        )),
+        Err(_) => {
+            Done::Bad(format!("no answer within {PATIENCE:?}, and nobody knows whether it was done: {}", act.says()))
+        }
     };
     outlet.done(done).await
 }

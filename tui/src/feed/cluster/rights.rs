@@ -28,9 +28,7 @@ pub(super) async fn ask(shared: Arc<Shared>, outlet: Outlet) -> Result<(), Close
                 None => known = false,
             }
         }
-        let again = async {
-            if known { std::future::pending().await } else { tokio::time::sleep(AGAIN).await }
-        };
+        let again = async { if known { std::future::pending().await } else { tokio::time::sleep(AGAIN).await } };
         tokio::select! {
             changed = scopes.changed() => if changed.is_err() { return Ok(()) },
             () = again => {}
