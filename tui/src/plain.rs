@@ -1,6 +1,7 @@
 //! A log instead of a screen: one line for each thing that happens. For screen readers, pipes and files.
 
 mod incidents;
+mod session;
 mod subjects;
 
 use std::io::Write as _;
@@ -53,20 +54,24 @@ pub trait Log: Send {
         };
         Wants { lines: vec![line], ..Wants::default() }
     }
+    /// Whether there is more to come although nothing is watched any more: a recording is over, and what it has of a
+    /// session is not told yet.
+    fn waits(&self) -> bool {
+        false
+    }
     /// A second is over.
     fn tick(&mut self, _known: &Known) -> Wants {
         Wants::default()
     }
 }
 
-/// The log for a screen. A session and a demo have logs of their own.
+/// The log for a screen. A demo has one of its own.
 #[must_use]
 pub fn open(target: &Target) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
-        Target::Incidents { .. } | Target::Session(_) | Target::Demo(_) => {
-            Box::new(incidents::IncidentLog::new(target))
-        }
+        Target::Session(session) => Box::new(session::SessionLog::new(session.clone())),
+        Target::Incidents { .. } | Target::Demo(_) => Box::new(incidents::IncidentLog::new(target)),
     }
 }
 
@@ -114,7 +119,7 @@ pub async fn run(
                         return Ok(code);
                     }
                 }
-                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) {
+                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) && !log.waits() {
                     return Ok(0);
                 }
             }
