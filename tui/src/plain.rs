@@ -2,6 +2,7 @@
 
 mod demo;
 mod incidents;
+mod session;
 mod subjects;
 
 use std::io::Write as _;
@@ -56,19 +57,25 @@ pub trait Log: Send {
         };
         Wants { lines: vec![line], ..Wants::default() }
     }
+    /// Whether there is more to come although nothing is watched any more: a recording is over, and what it has of a
+    /// session is not told yet.
+    fn waits(&self) -> bool {
+        false
+    }
     /// A second is over.
     fn tick(&mut self, _known: &Known) -> Wants {
         Wants::default()
     }
 }
 
-/// The log for a screen. A session and a demo have logs of their own.
+/// The log for a screen.
 #[must_use]
 pub fn open(target: &Target, settings: &Settings) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
         Target::Demo(name) => Box::new(demo::DemoLog::new(name, settings)),
-        Target::Incidents { .. } | Target::Session(_) => Box::new(incidents::IncidentLog::new(target)),
+        Target::Session(session) => Box::new(session::SessionLog::new(session.clone())),
+        Target::Incidents { .. } => Box::new(incidents::IncidentLog::new(target)),
     }
 }
 
@@ -116,7 +123,7 @@ pub async fn run(
                         return Ok(code);
                     }
                 }
-                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) {
+                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) && !log.waits() {
                     return Ok(0);
                 }
             }

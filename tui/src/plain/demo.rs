@@ -211,7 +211,7 @@ impl DemoLog {
         told.actions = status.actions.iter().map(|action| action.state).collect();
         if status.state == ChapterState::Waiting && !told.waits && !chapter.spec.waiting.is_empty() {
             told.waits = true;
-            lines.push(format!("  {} waiting for {}", glyphs.wait, text::one_line(&chapter.spec.waiting)));
+            lines.push(format!("  {} waiting until {}", glyphs.wait, text::one_line(&chapter.spec.waiting)));
         }
         if status.state == ChapterState::Complete && told.waits && !told.over {
             told.over = true;
@@ -226,7 +226,7 @@ impl DemoLog {
             if line.word == Word::Unknown {
                 continue;
             }
-            let (clock, word) = (time::clock(line.at), text::pad(line.word.text(), 6));
+            let (clock, word) = (time::clock(line.at), text::fit(line.word.text(), 7, ""));
             lines.extend(indented(&format!("{clock} {word} {}  {}", line.name, line.text), "  ", "                  "));
         }
     }

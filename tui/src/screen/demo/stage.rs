@@ -105,18 +105,25 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// Whether its newest Incident has ended, and not well: a person is needed.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.incidents.last().is_some_and(|one| {
+            use IncidentPhase::{Cancelled, Concluded, Escalated, Failed};
+            matches!(phase(one), Cancelled | Concluded | Escalated | Failed)
+        })
+    }
+
     /// What the demo came to, once its last chapter is complete: whether every Incident of it was resolved.
     ///
     /// # Errors
     /// What was not, in a sentence.
     pub fn verdict(&self) -> Result<(), String> {
-        let Some(last) = self.incidents.last() else { return Err("no Incident was opened".to_owned()) };
-        let bad = self.incidents.iter().find(|one| phase(one) != IncidentPhase::Resolved);
-        match bad.or(None) {
-            Some(one) => Err(format!("{} ended {}, not Resolved", one.named(), phase(one).as_str())),
-            None if phase(last) == IncidentPhase::Resolved => Ok(()),
-            None => Err(format!("{} did not end", last.named())),
+        if self.incidents.is_empty() {
+            return Err("no Incident was opened".to_owned());
         }
+        let bad = self.incidents.iter().find(|one| phase(one) != IncidentPhase::Resolved);
+        bad.map_or(Ok(()), |one| Err(format!("{} is {}, not Resolved", one.named(), phase(one).as_str())))
     }
 }
 

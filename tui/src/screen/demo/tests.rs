@@ -22,7 +22,7 @@ fn chapter(order: i64, title: &str, status: &Value) -> Object {
         "spec": {
             "demo": "limiter", "order": order, "title": title, "subjectRef": {"name": "limiter"},
             "narration": "Three nodes count in one store. Something will break, and nobody will touch the keyboard: {{model}} finds out what it is.\n\nIt knows nothing of these pages.",
-            "waiting": "an Incident", "entered": status["entered"].as_i64().unwrap_or(0), "reset": 0,
+            "waiting": "an Incident opens", "entered": status["entered"].as_i64().unwrap_or(0), "reset": 0,
         },
         "status": status,
     });
@@ -142,7 +142,7 @@ fn killed(state: &str, action: &str, message: &str) -> Value {
 
 fn pictures(name: &str, bench: &mut Bench) {
     for (width, height) in SIZES {
-        let picture = bench.picture(width, height);
+        let picture = bench.screen((width, height));
         assert_snapshot!(format!("{name}_{width}x{height}"), picture);
     }
 }
@@ -173,11 +173,11 @@ fn a_fault_is_injected_and_the_agent_works() {
     bench.feed(vec![FeedEvent::Entries {
         session: "2026-01-28T12-00-51-dedee910".into(),
         entries: entries(),
-        paged: false,
+        answers: None,
     }]);
     pictures("agent", &mut bench);
     bench.keys("4 z");
-    assert_snapshot!("agent_zoomed", bench.picture(120, 36));
+    assert_snapshot!("agent_zoomed", bench.screen((120, 36)));
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn without_colour_and_without_unicode() {
     bench.feed(vec![FeedEvent::Entries {
         session: "2026-01-28T12-00-51-dedee910".into(),
         entries: entries(),
-        paged: false,
+        answers: None,
     }]);
-    let picture = bench.picture(120, 36);
+    let picture = bench.screen((120, 36));
     assert!(picture.is_ascii(), "{picture}");
     assert_snapshot!("ascii", picture);
 }
@@ -199,22 +199,22 @@ fn without_colour_and_without_unicode() {
 fn an_action_that_failed_and_one_that_nobody_knows_of() {
     let mut objects = pages(&killed("Failed", "Failed", "the project has no container of node9"));
     objects.push(system("Ok"));
-    assert_snapshot!("failed", bench(objects, ThemeName::Ansi, false).picture(120, 36));
+    assert_snapshot!("failed", bench(objects, ThemeName::Ansi, false).screen((120, 36)));
     let mut objects = pages(&killed("Waiting", "Unknown", "the controller ended in the middle of it"));
     objects.push(system("Ok"));
-    assert_snapshot!("unknown", bench(objects, ThemeName::Ansi, false).picture(120, 36));
+    assert_snapshot!("unknown", bench(objects, ThemeName::Ansi, false).screen((120, 36)));
 }
 
 #[test]
 fn resetting_and_nothing_there() {
     let mut objects = pages(&entered("Resetting", &json!({})));
     objects.push(system("Ok"));
-    assert_snapshot!("resetting", bench(objects, ThemeName::Ansi, false).picture(120, 36));
-    assert_snapshot!("no_demo", bench(vec![system("Ok")], ThemeName::Ansi, false).picture(120, 36));
+    assert_snapshot!("resetting", bench(objects, ThemeName::Ansi, false).screen((120, 36)));
+    assert_snapshot!("no_demo", bench(vec![system("Ok")], ThemeName::Ansi, false).screen((120, 36)));
     let mut missing = bench(Vec::new(), ThemeName::Ansi, false);
     let link = Link::Missing { reason: "the cluster does not know DemoChapters".into() };
     missing.feed(vec![FeedEvent::Link { source: Source::Kind(Kind::Chapters), link }]);
-    assert_snapshot!("no_kind", missing.picture(120, 36));
+    assert_snapshot!("no_kind", missing.screen((120, 36)));
 }
 
 fn acts(bench: &mut Bench) -> Vec<Act> {
@@ -238,7 +238,7 @@ fn space_waits_for_what_the_page_waits_for_and_n_does_not() {
     let mut bench = bench(pages(&entered("Waiting", &json!({}))), ThemeName::Ansi, false);
     bench.keys("space");
     assert_eq!(acts(&mut bench), []);
-    assert!(bench.picture(120, 36).contains("it waits for an Incident; N turns the page all the same"));
+    assert!(bench.screen((120, 36)).contains("it waits until an Incident opens; N turns the page all the same"));
     bench.keys("N");
     assert_eq!(acts(&mut bench).len(), 1);
 }
@@ -319,11 +319,11 @@ proptest! {
         let mut objects = pages(&killed(state, "Done", ""));
         objects.extend([system("Violated"), incident("Running")]);
         let mut bench = bench(objects, ThemeName::Ansi, false);
-        bench.feed(vec![FeedEvent::Entries { session: "2026-01-28T12-00-51-dedee910".into(), entries: entries(), paged: false }]);
+        bench.feed(vec![FeedEvent::Entries { session: "2026-01-28T12-00-51-dedee910".into(), entries: entries(), answers: None }]);
         for key in keys.chars() {
             let key = if key == ' ' { "space".to_owned() } else { key.to_string() };
             bench.keys(&key);
         }
-        let _ = bench.picture(width, height);
+        let _ = bench.screen((width, height));
     }
 }

@@ -86,8 +86,8 @@ pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
             Err("wait until its actions are done; N turns the page all the same".to_owned())
         }
         ChapterState::Waiting if !forced => {
-            let what = if current.spec.waiting.is_empty() { "what completes it" } else { &current.spec.waiting };
-            Err(format!("it waits for {what}; N turns the page all the same"))
+            let what = if current.spec.waiting.is_empty() { "it is complete" } else { &current.spec.waiting };
+            Err(format!("it waits until {what}; N turns the page all the same"))
         }
         ChapterState::Failed if !forced => {
             Err("an action failed; N turns the page all the same, R goes back to the beginning".to_owned())
@@ -221,6 +221,8 @@ impl Player {
                 }
                 next(stage, false).map_or(Play::Wait, |act| self.ask(act, now))
             }
+            // It waits for an end that will not come any more.
+            ChapterState::Waiting if stage.is_lost() => Play::End(stage.verdict()),
             _ => Play::Wait,
         }
     }

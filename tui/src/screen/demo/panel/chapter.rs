@@ -55,8 +55,6 @@ pub fn show(
     shown.title = format!("Chapter {number}/{of}  {}", text::one_line(&chapter.spec.title));
     stage::words(status.state).clone_into(&mut shown.right);
     actions(&mut shown, &status, settings, columns);
-    shown.lines.extend(paragraph(settings, &stage::narration(chapter), columns, Role::Text));
-    shown.lines.push(row(settings, &[], columns));
     let last = number == of;
     match status.state {
         _ if asked.is_some() => say(&mut shown, &asked.map(Asked::words).unwrap_or_default(), Role::Busy),
@@ -67,9 +65,9 @@ pub fn show(
         }
         ChapterState::Acting => say(&mut shown, "[acting…]", Role::Busy),
         ChapterState::Waiting => {
-            let what = if chapter.spec.waiting.is_empty() { "what completes it" } else { &chapter.spec.waiting };
+            let what = if chapter.spec.waiting.is_empty() { "it is complete" } else { &chapter.spec.waiting };
             let keys = if auto { "" } else { "; space unlocks then, N turns the page now" };
-            say(&mut shown, &format!("[waiting for {what}{keys}]"), Role::Busy);
+            say(&mut shown, &format!("[waiting until {what}{keys}]"), Role::Busy);
         }
         ChapterState::Failed => {
             shown.trouble = true;
@@ -85,6 +83,9 @@ pub fn show(
             }
         }
     }
+    // Last: where there is no room for all, what is told is scrolled, and where it stands is seen.
+    shown.lines.push(row(settings, &[], columns));
+    shown.lines.extend(paragraph(settings, &stage::narration(chapter), columns, Role::Text));
     shown
 }
 

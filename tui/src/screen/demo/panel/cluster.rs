@@ -87,7 +87,7 @@ fn invariants(stage: &Stage, settings: &Settings, now: Timestamp, columns: usize
             InvariantState::Unknown => (glyphs.ask, Role::Dim, format!("unknown {since}")),
         };
         shown.trouble |= one.state == InvariantState::Violated;
-        let name = text::fit(&one.name, 19.min(columns.saturating_sub(14)), glyphs.more);
+        let name = text::fit(&one.name, 19.min(columns.saturating_sub(16)), glyphs.more);
         let sign = format!(" {glyph} ");
         shown.lines.push(row(
             settings,

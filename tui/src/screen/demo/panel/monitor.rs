@@ -22,7 +22,7 @@ pub fn show(log: &Log, settings: &Settings, columns: usize) -> Shown {
             Word::Incident => Role::Busy,
         };
         let clock = format!("{} ", time::clock(line.at));
-        let word = text::pad(line.word.text(), 8);
+        let word = text::fit(line.word.text(), 8, "");
         let name = text::fit(&line.name, 20.min(columns / 3), settings.glyphs.more);
         let said = format!(" {}", line.text);
         shown.lines.push(row(
