@@ -28,6 +28,13 @@ pub enum Ask {
     Complain(String),
     /// An effect.
     Do(Cmd),
+    /// The end of the program.
+    End {
+        /// Its exit code.
+        code: u8,
+        /// What is said once the terminal is given back.
+        words: String,
+    },
 }
 
 impl From<Cmd> for Ask {

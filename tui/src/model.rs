@@ -72,6 +72,8 @@ pub struct Model {
     pub busy: usize,
     /// Whether the program is to end, and how.
     pub end: Option<u8>,
+    /// What is said once the terminal is given back.
+    pub farewell: Option<String>,
 }
 
 impl Model {
@@ -94,6 +96,7 @@ impl Model {
             notice: None,
             busy: 0,
             end: None,
+            farewell: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! A log instead of a screen: one line for each thing that happens. For screen readers, pipes and files.
 
+mod demo;
 mod incidents;
+mod session;
 mod subjects;
 
 use std::io::Write as _;
@@ -33,6 +35,8 @@ pub struct Known<'a> {
 pub struct Wants {
     /// Lines to print, without their time. They are made harmless when they are printed.
     pub lines: Vec<String>,
+    /// Whether they stand as they are, without a time before them: a story, and not a log.
+    pub is_story: bool,
     /// Effects on the feed.
     pub cmds: Vec<Cmd>,
     /// The end, with an exit code.
@@ -53,20 +57,25 @@ pub trait Log: Send {
         };
         Wants { lines: vec![line], ..Wants::default() }
     }
+    /// Whether there is more to come although nothing is watched any more: a recording is over, and what it has of a
+    /// session is not told yet.
+    fn waits(&self) -> bool {
+        false
+    }
     /// A second is over.
     fn tick(&mut self, _known: &Known) -> Wants {
         Wants::default()
     }
 }
 
-/// The log for a screen. A session and a demo have logs of their own.
+/// The log for a screen.
 #[must_use]
-pub fn open(target: &Target) -> Box<dyn Log> {
+pub fn open(target: &Target, settings: &Settings) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
-        Target::Incidents { .. } | Target::Session(_) | Target::Demo(_) => {
-            Box::new(incidents::IncidentLog::new(target))
-        }
+        Target::Demo(name) => Box::new(demo::DemoLog::new(name, settings)),
+        Target::Session(session) => Box::new(session::SessionLog::new(session.clone())),
+        Target::Incidents { .. } => Box::new(incidents::IncidentLog::new(target)),
     }
 }
 
@@ -82,7 +91,7 @@ pub async fn run(
 ) -> Result<u8, RunError> {
     let (_outlet, mut messages) = listen(feed.as_ref());
     let mut world = World::default();
-    let mut log = open(target);
+    let mut log = open(target, &settings);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut clock = tokio::time::interval(std::time::Duration::from_secs(1));
     let known = Known { world: &world, now: feed.now(), settings: &settings };
@@ -114,7 +123,7 @@ pub async fn run(
                         return Ok(code);
                     }
                 }
-                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) {
+                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) && !log.waits() {
                     return Ok(0);
                 }
             }
@@ -137,7 +146,11 @@ pub async fn run(
 
 fn fulfil(wants: Wants, feed: &dyn Feed, now: Timestamp) -> Option<u8> {
     for line in &wants.lines {
-        print(line, now);
+        if wants.is_story {
+            tell(line);
+        } else {
+            print(line, now);
+        }
     }
     ask_all(feed, wants.cmds);
     wants.end
@@ -158,6 +171,14 @@ fn link(event: &FeedEvent, world: &World) -> Option<String> {
         Link::Missing { .. } if *kind == Kind::Chapters => None,
         Link::Forbidden { reason } | Link::Missing { reason } => Some(format!("{name}: {reason}")),
         Link::Connecting | Link::Ended => None,
+    }
+}
+
+/// A line of a story. Nobody may be left to read it.
+fn tell(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{}", text::clean(line)).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
     }
 }
 

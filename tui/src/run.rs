@@ -91,6 +91,10 @@ pub async fn run(
             due = Some(drawn + FRAME);
         }
     }
+    drop(screen);
+    if let Some(words) = &model.farewell {
+        eprintln!("{}", crate::text::one_line(words));
+    }
     Ok(model.end.unwrap_or_default())
 }
 

@@ -32,6 +32,7 @@ fn one(model: &mut Model, ask: Ask, cmds: &mut Vec<Cmd>) {
         Ask::Prompt { purpose, text } => model.prompt = Some(Prompt::new(purpose, &text)),
         Ask::Say(text) => super::say(model, text, false),
         Ask::Complain(text) => super::say(model, text, true),
+        Ask::End { code, words } => (model.end, model.farewell) = (Some(code), Some(words)),
         Ask::Do(cmd) => super::effect(model, cmd, cmds),
     }
 }
