@@ -25,7 +25,12 @@ pub(super) struct SessionLog {
     denied: bool,
     over: bool,
     sealed: bool,
+    /// How often the row was asked for after the seal: it is written right after it.
+    waited: u32,
 }
+
+/// How often it is asked for.
+const ROWS: u32 = 5;
 
 impl SessionLog {
     /// The log of a session.
@@ -34,7 +39,17 @@ impl SessionLog {
             SessionTarget::Id(id) if SessionId::is_valid(id) => Some(id.clone()),
             _ => None,
         };
-        Self { target, id, record: None, told: 0, following: false, denied: false, over: false, sealed: false }
+        Self {
+            target,
+            id,
+            record: None,
+            told: 0,
+            following: false,
+            denied: false,
+            over: false,
+            sealed: false,
+            waited: 0,
+        }
     }
 
     fn options(known: &Known) -> Options {
@@ -78,7 +93,7 @@ impl SessionLog {
 
     fn recorded(&mut self, record: SessionRecord, known: &Known) -> Wants {
         let first = self.record.replace(record.clone()).is_none();
-        if self.sealed {
+        if self.sealed && (record.state.ended_at.is_some() || self.waited >= ROWS) {
             // The row has how it ended.
             self.over = true;
             let foot = text::footer(&record, Self::options(known));
@@ -99,7 +114,7 @@ impl SessionLog {
     fn linked(&mut self, link: &Link) -> Wants {
         let line = match link {
             Link::Live if std::mem::take(&mut self.denied) => "the session can be read again".to_owned(),
-            Link::Ended if self.sealed => return self.start(),
+            Link::Ended if self.sealed => return Wants::default(),
             Link::Ended => {
                 self.over = true;
                 return Wants {
@@ -174,6 +189,14 @@ impl Log for SessionLog {
             FeedEvent::Applied { .. } if self.denied => Wants { lines: self.recent(known), ..Wants::default() },
             _ => Wants::default(),
         }
+    }
+
+    fn tick(&mut self, _: &Known) -> Wants {
+        if self.over || !self.sealed {
+            return Wants::default();
+        }
+        self.waited += 1;
+        self.start()
     }
 
     fn waits(&self) -> bool {

@@ -53,6 +53,13 @@ pub fn control(seq: i64, ms: i64, event: &str, message: &str) -> Entry {
     entry(seq, ms, "control", json!({"event": event, "message": message}))
 }
 
+/// The end.
+#[must_use]
+pub fn sealed(seq: i64, ms: i64, phase: &str, message: &str) -> Entry {
+    let details = json!({"phase": phase, "reason": phase});
+    entry(seq, ms, "control", json!({"event": "sealed", "message": message, "details": details}))
+}
+
 /// A session that runs: its last command has no result yet.
 #[must_use]
 pub fn running() -> Vec<Entry> {
@@ -129,7 +136,7 @@ pub fn ended() -> Vec<Entry> {
             "verification",
             json!({"step": "ended", "attempt": 1, "verdict": "holds", "windowMs": 30_400, "seen": 31}),
         ),
-        control(19, 94_000, "sealed", "Resolved: all invariants held for 30 s"),
+        sealed(19, 94_000, "Resolved", "all invariants held for 30 s"),
     ]);
     all
 }

@@ -133,6 +133,8 @@ pub enum What {
         event: ControlEvent,
         /// In a sentence.
         message: String,
+        /// Of the last one: the phase in which it ended.
+        phase: Option<String>,
     },
     /// A line of the Incident's status, when the session itself cannot be read.
     Recent {
@@ -241,7 +243,10 @@ fn what(entry: Entry) -> What {
         EntryBody::Conclusion(conclusion) => conclusion_of(conclusion),
         EntryBody::Verification(verification) => verification_of(&verification),
         EntryBody::Note(note) => note_of(&note),
-        EntryBody::Control(ControlEntry { event, message, .. }) => What::Control { event, message: line(&message) },
+        EntryBody::Control(ControlEntry { event, message, details }) => {
+            let phase = details["phase"].as_str().filter(|_| event == ControlEvent::Sealed).map(line);
+            What::Control { event, message: line(&message), phase }
+        }
     }
 }
 

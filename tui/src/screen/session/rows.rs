@@ -296,7 +296,7 @@ impl Page<'_> {
                     }
                 }
             }
-            What::Control { event, message } => self.control(*event, message),
+            What::Control { event, message, phase } => self.control(*event, message, phase.as_deref()),
             What::Turn { stop } => {
                 let stop = stop.as_deref().unwrap_or("end");
                 self.thin(glyphs.middot, Role::Warn, &format!("the model's message ended with {stop}"));
@@ -351,7 +351,7 @@ impl Page<'_> {
         self.first(folds, glyph, spans, &Right::default());
     }
 
-    fn control(&mut self, event: ControlEvent, message: &str) {
+    fn control(&mut self, event: ControlEvent, message: &str, phase: Option<&str>) {
         let glyphs = self.canvas.settings.glyphs;
         let (glyph, role) = match event {
             ControlEvent::Error | ControlEvent::SandboxLost | ControlEvent::Recurring => (glyphs.bad, Role::Bad),
@@ -364,7 +364,8 @@ impl Page<'_> {
             ControlEvent::Started | ControlEvent::Compacted => (glyphs.middot, Role::Dim),
             ControlEvent::Sealed => (glyphs.end, Role::Strong),
         };
-        self.thin(glyph, role, &format!("{}: {message}", name(event)));
+        let phase = phase.map_or_else(String::new, |phase| format!(" {phase}"));
+        self.thin(glyph, role, &format!("{}{phase}: {message}", name(event)));
     }
 
     fn thin(&mut self, glyph: &str, role: Role, text: &str) {
