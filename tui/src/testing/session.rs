@@ -1,4 +1,4 @@
-//! A session to look at: a store of TiKV is down, and an agent brings it back.
+//! A session to look at: a store of `TiKV` is down, and an agent brings it back.
 
 use audit_client::{EntryBody, SessionRecord, story};
 use jiff::{SignedDuration, Timestamp};

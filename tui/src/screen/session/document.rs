@@ -160,7 +160,9 @@ impl State {
             }
             What::Checked { words, findings, .. } => {
                 line_of(page, "", words);
-                findings.iter().for_each(|line| line_of(page, "-", line));
+                for line in findings {
+                    line_of(page, "-", line);
+                }
             }
             What::Healed => line_of(page, "", "all invariants held again before the agent concluded"),
             What::Control { event, message, phase } => {
@@ -214,7 +216,9 @@ impl State {
                         _ => [Kept::default(), Kept::default()],
                     },
                 };
-                streams.iter().for_each(|kept| page.push_str(&text::clean(&kept.joined())));
+                for kept in streams {
+                    page.push_str(&text::clean(&kept.joined()));
+                }
             }
             Kind::Check { begun, ended } => {
                 begun.iter().chain(ended).for_each(|index| self.plain(*index, &mut page));

@@ -185,22 +185,19 @@ impl Page<'_> {
             Some(What::Change(summary)) => summary.clone(),
             _ => "(the change stands further up)".to_owned(),
         };
-        match change.done.map(|done| self.what(done)) {
-            Some(What::Changed { end, took, .. }) => {
-                let (word, role, why) = match end {
-                    ChangeEnd::Done => ("done", Role::Good, None),
-                    ChangeEnd::Failed(why) => ("failed", Role::Bad, Some(why)),
-                    ChangeEnd::NotDone(why) => ("not done", Role::Warn, Some(why)),
-                    ChangeEnd::Unknown(why) => ("unknown", Role::Warn, Some(why)),
-                };
-                let summary = why.map_or(summary.clone(), |why| format!("{summary}: {why}"));
-                (summary, Right { took: Some(*took), word: word.to_owned(), role, count: String::new() })
-            }
-            _ => {
-                let (word, role) = if self.canvas.over { ("unknown", Role::Warn) } else { ("changing", Role::Busy) };
-                (summary, Right { took: None, word: word.to_owned(), role, count: String::new() })
-            }
-        }
+        let count = String::new();
+        let Some(What::Changed { end, took, .. }) = change.done.map(|done| self.what(done)) else {
+            let (word, role) = if self.canvas.over { ("unknown", Role::Warn) } else { ("changing", Role::Busy) };
+            return (summary, Right { took: None, word: word.to_owned(), role, count });
+        };
+        let (word, role, why) = match end {
+            ChangeEnd::Done => ("done", Role::Good, None),
+            ChangeEnd::Failed(why) => ("failed", Role::Bad, Some(why)),
+            ChangeEnd::NotDone(why) => ("not done", Role::Warn, Some(why)),
+            ChangeEnd::Unknown(why) => ("unknown", Role::Warn, Some(why)),
+        };
+        let summary = why.map_or(summary.clone(), |why| format!("{summary}: {why}"));
+        (summary, Right { took: Some(*took), word: word.to_owned(), role, count })
     }
 
     fn change_alone(&mut self, change: Change) {
