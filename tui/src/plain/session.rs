@@ -12,6 +12,7 @@ use crate::world::Named as _;
 
 /// The log.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a question of its own
 pub(super) struct SessionLog {
     target: SessionTarget,
     /// The session's id, once it is known.
@@ -25,7 +26,12 @@ pub(super) struct SessionLog {
     denied: bool,
     over: bool,
     sealed: bool,
+    /// How often the row was asked for after the seal: it is written right after it.
+    waited: u32,
 }
+
+/// How often it is asked for.
+const ROWS: u32 = 5;
 
 impl SessionLog {
     /// The log of a session.
@@ -34,7 +40,17 @@ impl SessionLog {
             SessionTarget::Id(id) if SessionId::is_valid(id) => Some(id.clone()),
             _ => None,
         };
-        Self { target, id, record: None, told: 0, following: false, denied: false, over: false, sealed: false }
+        Self {
+            target,
+            id,
+            record: None,
+            told: 0,
+            following: false,
+            denied: false,
+            over: false,
+            sealed: false,
+            waited: 0,
+        }
     }
 
     fn options(known: &Known) -> Options {
@@ -76,15 +92,15 @@ impl SessionLog {
         lines
     }
 
-    fn recorded(&mut self, record: SessionRecord, known: &Known) -> Wants {
+    fn recorded(&mut self, record: &SessionRecord, known: &Known) -> Wants {
         let first = self.record.replace(record.clone()).is_none();
-        if self.sealed {
+        if self.sealed && (record.state.ended_at.is_some() || self.waited >= ROWS) {
             // The row has how it ended.
             self.over = true;
-            let foot = text::footer(&record, Self::options(known));
+            let foot = text::footer(record, Self::options(known));
             return Wants { lines: foot.lines().map(str::to_owned).collect(), end: Some(0), ..Wants::default() };
         }
-        let head = text::header(&record, Self::options(known));
+        let head = text::header(record, Self::options(known));
         let lines = if first { head.lines().map(str::to_owned).collect() } else { Vec::new() };
         Wants { lines, ..self.follow() }
     }
@@ -96,10 +112,10 @@ impl SessionLog {
         Wants { cmds: vec![Request::Follow { session, after: self.told }.into()], ..Wants::default() }
     }
 
-    fn linked(&mut self, link: &Link) -> Wants {
-        let line = match link {
+    fn linked(&mut self, how: &Link) -> Wants {
+        let line = match how {
             Link::Live if std::mem::take(&mut self.denied) => "the session can be read again".to_owned(),
-            Link::Ended if self.sealed => return self.start(),
+            Link::Ended if self.sealed => return Wants::default(),
             Link::Ended => {
                 self.over = true;
                 return Wants {
@@ -155,7 +171,7 @@ impl Log for SessionLog {
         match event {
             FeedEvent::Session { session, record } if own(session) => {
                 match serde_json::from_value::<SessionRecord>(record.clone()) {
-                    Ok(record) => self.recorded(record, known),
+                    Ok(record) => self.recorded(&record, known),
                     Err(_) => Wants::default(),
                 }
             }
@@ -174,6 +190,14 @@ impl Log for SessionLog {
             FeedEvent::Applied { .. } if self.denied => Wants { lines: self.recent(known), ..Wants::default() },
             _ => Wants::default(),
         }
+    }
+
+    fn tick(&mut self, _: &Known) -> Wants {
+        if self.over || !self.sealed {
+            return Wants::default();
+        }
+        self.waited += 1;
+        self.start()
     }
 
     fn waits(&self) -> bool {
@@ -205,9 +229,9 @@ mod tests {
             Self { log: SessionLog::new(target), world: World::default(), settings }
         }
 
-        fn feed(&mut self, event: FeedEvent) -> Wants {
-            self.world.apply(&event, now());
-            self.log.feed(&event, &Known { world: &self.world, now: now(), settings: &self.settings })
+        fn feed(&mut self, event: &FeedEvent) -> Wants {
+            self.world.apply(event, now());
+            self.log.feed(event, &Known { world: &self.world, now: now(), settings: &self.settings })
         }
     }
 
@@ -215,18 +239,18 @@ mod tests {
     fn a_session_from_its_beginning_to_its_end() {
         let mut told = Told::new(SessionTarget::Id(SESSION.to_owned()));
         let row = |over| FeedEvent::Session { session: SESSION.into(), record: record(1, SESSION, over) };
-        let wants = told.feed(row(false));
+        let wants = told.feed(&row(false));
         assert!(wants.lines.iter().any(|line| line.contains("shop/inc-7f3a")), "{:?}", wants.lines);
         assert_eq!(wants.cmds, [Request::Follow { session: SESSION.into(), after: 0 }.into()]);
         assert!(told.log.waits());
-        let wants = told.feed(news(session::running()));
+        let wants = told.feed(&news(session::running()));
         let text = wants.lines.join("\n");
         assert!(text.contains("$ docker ps -a") && text.contains("No such container"), "{text}");
-        let wants = told.feed(news(session::ended()));
+        let wants = told.feed(&news(session::ended()));
         let text = wants.lines.join("\n");
         assert!(!text.contains("docker ps") && text.contains("sealed"), "{text}");
         assert_eq!(wants.cmds, [Request::Session { session: SESSION.into() }.into()]);
-        let wants = told.feed(row(true));
+        let wants = told.feed(&row(true));
         assert!(wants.end == Some(0) && wants.lines[0].starts_with("Resolved ("), "{:?}", wants.lines);
     }
 
@@ -242,15 +266,15 @@ mod tests {
                 &json!({"phase": "Running", "sessionId": SESSION, "recentEntries": [line]}),
             )
         };
-        let wants = told.feed(FeedEvent::Applied { object: object(4) });
+        let wants = told.feed(&FeedEvent::Applied { object: object(4) });
         assert_eq!(wants.cmds, [Request::Session { session: SESSION.into() }.into()]);
-        let wants = told.feed(link(Link::Forbidden { reason: "you may not".into() }));
+        let wants = told.feed(&link(Link::Forbidden { reason: "you may not".into() }));
         assert_eq!(wants.lines.last().unwrap(), "#4 tool_call: docker ps 4");
-        let wants = told.feed(FeedEvent::Applied { object: object(5) });
+        let wants = told.feed(&FeedEvent::Applied { object: object(5) });
         assert_eq!(wants.lines, ["#5 tool_call: docker ps 5"]);
 
         let mut told = Told::new(SessionTarget::Id("nobody".to_owned()));
-        told.feed(FeedEvent::Listing { of: Kind::Incidents });
-        assert_eq!(told.feed(FeedEvent::Listed { of: Kind::Incidents }).end, Some(1));
+        told.feed(&FeedEvent::Listing { of: Kind::Incidents });
+        assert_eq!(told.feed(&FeedEvent::Listed { of: Kind::Incidents }).end, Some(1));
     }
 }
