@@ -237,7 +237,8 @@ fn end(state: &State, ctx: &Ctx) -> Vec<Line<'static>> {
     let took = state.subject.took(&state.transcript, ctx.now).map(|took| format!("after {}", time::stopwatch(took)));
     let commands =
         state.subject.commands().map(|commands| text::count(u64::try_from(commands).unwrap_or(0), "command"));
-    let facts: Vec<String> = [took, commands, state.subject.cost(true)].into_iter().flatten().collect();
+    let facts: Vec<String> =
+        [took, commands, state.subject.cost(true).map(|cost| text::one_line(&cost))].into_iter().flatten().collect();
     let first = vec![
         Span::styled(format!(" {sign} {}", end.phase), style(role)),
         Span::styled(format!(" {}", facts.join(", ")), style(Role::Text)),
