@@ -177,6 +177,15 @@ pub fn condition(chapter: &DemoChapter, type_: &str) -> String {
     find(conditions, type_).map(|one| one.status.clone()).unwrap_or_default()
 }
 
+/// Whether what was asked of a chapter last is over: complete, also if it was left since, or failed.
+#[must_use]
+pub fn is_over(chapter: &DemoChapter) -> bool {
+    chapter.status.as_ref().is_some_and(|status| {
+        status.entered == chapter.spec.entered
+            && (status.completed_at.is_some() || status.state == ChapterState::Failed)
+    })
+}
+
 /// A chapter's state.
 #[must_use]
 pub fn state(chapter: &DemoChapter) -> ChapterState {

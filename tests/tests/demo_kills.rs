@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crds::demo_chapter::{ActionState, ChapterState};
 use kube::ResourceExt as _;
-use operator_tests::demo::{Demo, state};
+use operator_tests::demo::{Demo, is_over, state};
 use operator_tests::{controller_process, lease, phase, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
