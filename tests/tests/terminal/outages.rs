@@ -25,7 +25,7 @@ fn a_log_that_is_no_recording_is_refused_with_its_line() {
     writeln!(file, "this is no recording").unwrap();
     let terminal = Terminal::operator(100, 30, &format!("--replay {}", file.path().display()));
     let screen = terminal.wait("EXIT=", SOON);
-    assert!(screen.contains("EXIT=1") && screen.contains("line 1"), "{screen}");
+    assert!(screen.contains("EXIT=1") && screen.contains(":1: this is not a line of a recording"), "{screen}");
     assert!(terminal.is_restored());
 }
 
