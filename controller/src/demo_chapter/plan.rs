@@ -156,7 +156,8 @@ impl Known<'_> {
         asked.sort_by_key(|((at, _), chapter)| (*at, chapter.object.spec.order));
         let more = asked.len() > 1;
         let ((raised_at, number), chapter) = asked.into_iter().next()?;
-        let newer = self.record.current().is_some_and(|current| current.new.raised_at > raised_at);
+        let is_known = raised_at != Timestamp::UNIX_EPOCH;
+        let newer = is_known && self.record.current().is_some_and(|current| current.new.raised_at > raised_at);
         let superseded = kind == TurnKind::Enter && (more || newer);
         Some(self.turn(kind, chapter, number, raised_at, superseded))
     }

@@ -141,7 +141,7 @@ async fn a_reset_takes_everything_back_and_brings_the_project_to_run() {
     house.change("end", |chapter| chapter.spec.reset = 1);
     house.play().await;
     let calls = house.calls();
-    assert_eq!(calls[4..], ["undo kill node2", "undo load", "act start node1", "act flush"], "{calls:?}");
+    assert_eq!(calls[4..], ["act start node1", "undo kill node2", "undo load", "act flush"], "{calls:?}");
     assert_eq!(house.states(), [State::Idle; 6]);
     assert!(house.standing().is_empty() && house.incidents().is_empty(), "{:?}", house.incidents());
     let status = house.status("fault");

@@ -15,7 +15,7 @@ const LOOK: SignedDuration = SignedDuration::from_secs(2);
 /// How long a reset waits for the Subject to be well, and for its Incidents to go.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(180);
 
-/// Carries out a reset: the demo's Incidents end, all that was done is taken back, what stands still is started, what the
+/// Carries out a reset: the demo's Incidents end, what stands still is started, all that was done is taken back, what the
 /// chapters say is restored, helpers go, and the Subject is waited for to be well.
 pub(super) fn reset(known: &Known<'_>, turn: &Turn) -> Step {
     if let Some(earlier) = known.record.waits_for(turn) {
@@ -26,19 +26,23 @@ pub(super) fn reset(known: &Known<'_>, turn: &Turn) -> Step {
     if let Some(step) = known.end_incident(turn, is_own) {
         return step;
     }
+    let looked = known.memory.looked.filter(|(of, _)| *of == turn.id).map(|(_, at)| known.now.duration_since(at));
+    // What is not known any more can be looked at no more.
+    let is_known = !turn.new.project.is_empty();
+    if is_known {
+        if let Some(begun) = mending(known, turn).find(|act| act.state == ActionState::Begun) {
+            return Step::Settle(begun.new.id.clone());
+        }
+        // Before anything is taken back: a command that does so needs somebody to talk to.
+        if looked.is_none() {
+            return Step::Mend(turn.id);
+        }
+    }
     if let Some(step) = take_back(known) {
         return step;
     }
-    // What is not known any more can be looked at no more.
-    if turn.new.project.is_empty() {
+    if !is_known {
         return over(known, turn);
-    }
-    if let Some(begun) = mending(known, turn).find(|act| act.state == ActionState::Begun) {
-        return Step::Settle(begun.new.id.clone());
-    }
-    let looked = known.memory.looked.filter(|(of, _)| *of == turn.id).map(|(_, at)| known.now.duration_since(at));
-    if looked.is_none() {
-        return Step::Mend(turn.id);
     }
     if let Some(step) = restore(known, turn) {
         return step;
