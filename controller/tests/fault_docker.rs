@@ -149,6 +149,19 @@ async fn a_command_runs_once_whoever_asks_for_it() {
     let (_, done) = stage.act(4, exec(&["sleep", "600"], "1s")).await;
     assert_eq!(failed(done), "it did not end within 1 s, and was ended");
 
+    // One that was made when the controller died, and not started, was not begun, and can be.
+    let plan = stage.plan(exec(&["no-matter"], "10s")).await;
+    let mark = stage.key(6).hash(&stage.installation);
+    let (ours, of) =
+        (format!("operator.dev/installation={}", stage.installation), format!("operator.dev/fault={mark}"));
+    let (name, network) = (format!("operator-fault-{mark}"), format!("container:{}", stage.container("web")));
+    let made = ["create", "--name", &name, "--label", &ours, "--label", &of, "--network", &network];
+    let runs = ["--label", "operator.dev/role=fault", stage::service_image(), "echo", "left standing"];
+    docker(&[&made[..], &runs].concat());
+    assert_eq!(stage.outcome(6, &plan).await, Outcome::NotBegun);
+    assert_eq!(stage.faults.act(&stage.key(6), &plan).await.unwrap().words, "left standing");
+    assert!(is_done(&stage.outcome(6, &plan).await));
+
     // An exec at what does not run stands on the project's networks instead.
     docker(&["stop", "-t", "0", &stage.container("web")]);
     let (_, done) = stage.act(5, exec(&["bash", "-c", &ask("/stopped")[2]], "10s")).await;
