@@ -184,10 +184,10 @@ impl Player {
             ChapterState::Complete => {
                 world
                     .tell(&chapter.object, true, "ChapterComplete", message.unwrap_or("what it waits for has come"))
-                    .await
+                    .await;
             }
             ChapterState::Failed => {
-                world.tell(&chapter.object, false, "ChapterFailed", message.unwrap_or("an action failed")).await
+                world.tell(&chapter.object, false, "ChapterFailed", message.unwrap_or("an action failed")).await;
             }
             ChapterState::Idle if was == Some(ChapterState::Resetting) => {
                 world.tell(&chapter.object, true, "DemoReset", "the demo is at its beginning").await;

@@ -59,9 +59,8 @@ async fn it_stops_as_a_job_and_comes_back() {
     for stop in ["C-z", "TSTP"] {
         match stop {
             "TSTP" => {
-                let jobs =
-                    Command::new("pkill").args(["-TSTP", "-f", &format!("incidents --namespace {}", namespace.name)]);
-                assert!({ jobs }.status().unwrap().success());
+                let of = format!("incidents --namespace {}", namespace.name);
+                assert!(Command::new("pkill").args(["-TSTP", "-f", &of]).status().unwrap().success());
             }
             key => terminal.press(&[key]),
         }

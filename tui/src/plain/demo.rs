@@ -140,7 +140,7 @@ impl DemoLog {
             }
             // A log's reader looks at the end; a script's at what is on the other stream.
             Err(why) => {
-                eprintln!("operator-tui: the demo {} did not come to its end: {}", self.name, text::one_line(&why))
+                eprintln!("operator-tui: the demo {} did not come to its end: {}", self.name, text::one_line(&why));
             }
         }
         wants

@@ -159,7 +159,7 @@ impl State {
         };
         match ctx.world.link(Kind::Chapters) {
             Link::Missing { reason } => {
-                say(frame, reason, &["demos are off by default: demo.enabled=true in the chart"])
+                say(frame, reason, &["demos are off by default: demo.enabled=true in the chart"]);
             }
             Link::Forbidden { reason } => say(frame, reason, &[]),
             Link::Lost { reason } if !ctx.world.is_listed(Kind::Chapters) => say(frame, reason, &[]),

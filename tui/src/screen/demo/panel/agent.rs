@@ -12,6 +12,7 @@ use crate::theme::Role;
 use crate::time;
 
 /// What it shows. `link` is how the session's stream stands.
+#[must_use]
 pub fn show(
     stage: &Stage,
     story: &Story,
@@ -38,13 +39,10 @@ pub fn show(
     let until = if phase.as_str() == "Running" || phase.as_str() == "Verifying" { Some(now) } else { story.last };
     let took = story.began.zip(until).map(|(began, until)| time::stopwatch(time::elapsed(began, until)));
     shown.title = format!("Agent  s-{id}  step {}  {}", story.steps, took.unwrap_or_default());
-    match link {
-        Some(Link::Forbidden { reason } | Link::Missing { reason } | Link::Lost { reason }) => {
-            let said = format!("{} {}", settings.glyphs.ask, text::one_line(reason));
-            shown.lines.push(row(settings, &[(&said, Role::Warn)], columns));
-            recent(incident, settings, columns, &mut shown);
-        }
-        _ => {}
+    if let Some(Link::Forbidden { reason } | Link::Missing { reason } | Link::Lost { reason }) = link {
+        let said = format!("{} {}", settings.glyphs.ask, text::one_line(reason));
+        shown.lines.push(row(settings, &[(&said, Role::Warn)], columns));
+        recent(incident, settings, columns, &mut shown);
     }
     let glyphs = settings.glyphs;
     for line in &story.lines {

@@ -12,6 +12,7 @@ use crate::theme::Role;
 use crate::time;
 
 /// What it shows. `auto`: it plays by itself.
+#[must_use]
 pub fn show(
     stage: &Stage,
     asked: Option<&Asked>,

@@ -16,6 +16,7 @@ use crate::world::World;
 const STALE: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What it shows.
+#[must_use]
 pub fn show(stage: &Stage, world: &World, settings: &Settings, now: Timestamp, columns: usize) -> Shown {
     let mut shown = Shown { title: "Cluster".to_owned(), ..Shown::default() };
     let Some(key) = &stage.subject else { return shown };

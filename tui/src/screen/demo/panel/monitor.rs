@@ -8,6 +8,7 @@ use crate::theme::Role;
 use crate::time;
 
 /// What it shows.
+#[must_use]
 pub fn show(log: &Log, settings: &Settings, columns: usize) -> Shown {
     let mut shown = Shown { title: "Monitor".to_owned(), ..Shown::default() };
     if log.lines.is_empty() {

@@ -10,6 +10,7 @@ use crate::theme::Role;
 const TROUBLE: f64 = -25.0;
 
 /// What it shows.
+#[must_use]
 pub fn show(workload: &Workload, settings: &Settings, columns: usize) -> Shown {
     let mut shown = Shown { title: "Workload".to_owned(), ..Shown::default() };
     if workload.label.is_empty() {
@@ -46,6 +47,7 @@ fn bars(workload: &Workload, settings: &Settings, columns: usize) -> String {
 }
 
 /// `3,120`, `29.5`.
+#[must_use]
 pub fn number(value: f64) -> String {
     if value.abs() < 100.0 {
         return format!("{value:.1}");
