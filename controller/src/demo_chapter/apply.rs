@@ -216,7 +216,7 @@ impl Hands {
                 self.store.end_act(&act.id, ActionState::Failed, said(&why).as_deref(), at).await?;
                 self.tell(stand, &act.id, false, "FaultFailed", &format!("{}: {why}", act.says)).await;
             }
-            Err(error) => return Err(trouble(&error)),
+            Err(error) => return Err(trouble(error)),
         }
         Ok(After::Next)
     }
@@ -253,7 +253,7 @@ impl Hands {
         let error = match self.faults.undo(&act.new.key, plan).await {
             Ok(()) => None,
             Err(FaultError::Failed(why)) => Some(short_line(&why, LONGEST)),
-            Err(error) => return Err(trouble(&error)),
+            Err(error) => return Err(trouble(error)),
         };
         self.store.end_undo(id, error.as_deref(), self.world.now()).await?;
         if let Some(why) = error {
@@ -344,7 +344,8 @@ impl Hands {
     }
 }
 
-fn trouble(error: &FaultError) -> After {
+#[allow(clippy::needless_pass_by_value)] // reads well in map_err
+fn trouble(error: FaultError) -> After {
     After::Trouble(error.to_string())
 }
 
