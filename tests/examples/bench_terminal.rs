@@ -73,13 +73,14 @@ fn grouped(number: usize) -> String {
 
 fn incident(number: usize, version: usize) -> Value {
     let phase = ["Resolved", "Concluded", "Escalated"][number % 3];
+    let severity = ["critical", "error", "warning", "info"][number % 4];
     let message = format!("change {version} of {number}");
     json!({"kind": "incident", "object": {
         "apiVersion": "operator.dev/v1alpha1", "kind": "Incident",
         "metadata": {"name": format!("inc-{number:05}"), "namespace": "ns", "uid": format!("uid-{number}"),
             "resourceVersion": (number + version).to_string(), "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1},
         "spec": {"title": format!("Incident {number}: something does not answer"), "subjectRef": {"name": "shop"},
-            "severity": ["critical", "error", "warning", "info"][number % 4], "attempt": 1},
+            "severity": severity, "attempt": 1},
         "status": {"phase": phase, "message": message, "turns": 5, "commands": 10, "cost": "$0.10",
             "rootCause": "A container had ended and nobody started it again."},
     }})
