@@ -20,6 +20,7 @@ const COLOURS: [&str; 16] = [
 ];
 
 /// How a cell looks.
+#[allow(clippy::struct_excessive_bools)] // as a terminal has them
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
     ink: Option<String>,
@@ -101,9 +102,9 @@ pub fn moving(frames: &[(Screen, Duration)], title: &str) -> String {
         );
         svg.push_str(group.strip_suffix("</g>\n").unwrap_or(&group));
         if frames.len() > 1 {
-            svg.push_str(&animate)
+            svg.push_str(&animate);
         } else {
-            svg.push_str("</g>\n")
+            svg.push_str("</g>\n");
         }
         from = to;
     }

@@ -85,11 +85,13 @@ impl Terminal {
     }
 
     /// Waits until the text stands on the screen, and returns the screen.
+    #[allow(clippy::must_use_candidate)] // often only that it comes matters
     pub fn wait(&self, text: &str, limit: Duration) -> String {
         self.until(&format!("{text:?} on the screen"), limit, |screen| screen.contains(text))
     }
 
     /// Waits until the text stands there no more.
+    #[allow(clippy::must_use_candidate)] // as above
     pub fn wait_gone(&self, text: &str, limit: Duration) -> String {
         self.until(&format!("{text:?} gone from the screen"), limit, |screen| !screen.contains(text))
     }
@@ -98,6 +100,7 @@ impl Terminal {
     ///
     /// # Panics
     /// When it is not in time: with what stands there.
+    #[allow(clippy::must_use_candidate)] // as above
     pub fn until(&self, what: &str, limit: Duration, holds: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {

@@ -51,7 +51,7 @@ async fn the_rate_limiter_is_played_by_the_space_key_and_back_and_again() {
     terminal.press(&["b"]);
     demo.until(&before.name_any(), "entered again", |chapter| chapter.spec.entered == 2).await;
     terminal.press(&["R"]);
-    terminal.wait("spec.reset", SOON);
+    terminal.wait("Bring the demo back", SOON);
     terminal.press(&["y"]);
     for chapter in &chapters {
         demo.until(&chapter.name_any(), "idle", |chapter| state(chapter) == ChapterState::Idle).await;

@@ -34,13 +34,13 @@ async fn an_incident_is_followed_from_pending_scrolled_back_cancelled_and_its_en
 
     // Cancelled from here: the exact call is shown, and no is the default.
     terminal.press(&["x"]);
-    terminal.wait("spec.cancel", SOON);
+    terminal.wait("{\"spec\":{\"cancel\":1}}", SOON);
     terminal.press(&["Enter"]);
-    terminal.wait_gone("spec.cancel", SOON);
+    terminal.wait_gone("{\"spec\":{\"cancel\":1}}", SOON);
     let incident = namespace.wait("first-one", "still at work", SOON, |_| true).await;
     assert_eq!(phase(&incident), "Running", "nothing was cancelled by pressing enter");
     terminal.press(&["x"]);
-    terminal.wait("spec.cancel", SOON);
+    terminal.wait("{\"spec\":{\"cancel\":1}}", SOON);
     terminal.press(&["y"]);
     let ended =
         namespace.wait("first-one", "cancelled", LATER, |incident| condition(incident, "Finished").0 == "True").await;
