@@ -256,6 +256,7 @@ impl Record {
     }
 
     /// The turns into chapters since the demo was last at its beginning.
+    #[must_use]
     pub fn entered(&self) -> impl DoubleEndedIterator<Item = &Turn> {
         let begin = self.turns.iter().rposition(|turn| turn.new.kind != TurnKind::Enter).map_or(0, |place| place + 1);
         self.turns.iter().skip(begin).filter(|turn| !turn.is_superseded())

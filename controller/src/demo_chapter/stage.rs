@@ -21,7 +21,7 @@ use crate::scope::Stores;
 use super::store::DemoStore;
 
 /// Between two looks for demos whose chapters went without anybody noticing.
-const SURVEY: Duration = Duration::from_secs(60);
+const SURVEY: Duration = Duration::from_mins(1);
 /// Between two tries to read which they are, as long as that does not work.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -102,7 +102,9 @@ impl Stage {
         loop {
             let pause = match self.hands.store.live().await {
                 Ok(live) => {
-                    live.iter().for_each(|demo| self.wake(demo));
+                    for demo in &live {
+                        self.wake(demo);
+                    }
                     SURVEY
                 }
                 Err(error) => {

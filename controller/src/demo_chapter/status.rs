@@ -44,7 +44,7 @@ pub fn status(chapter: &Chapter, facts: &Facts<'_>) -> DemoChapterStatus {
     let old = object.status.clone().unwrap_or_default();
     let record = facts.record;
     let uid = chapter.uid();
-    let turn = record.entered().filter(|turn| turn.new.chapter_uid == uid).next_back();
+    let turn = record.entered().rfind(|turn| turn.new.chapter_uid == uid);
     let is_current = turn.is_some_and(|turn| record.current().map(|current| current.id) == Some(turn.id));
     let state = state(chapter, facts, turn, is_current, &uid);
     let mut status = DemoChapterStatus {
@@ -145,9 +145,7 @@ fn unknown(record: &Record, turn: &Turn) -> Option<String> {
 fn actions(object: &DemoChapter, record: &Record, turn: &Turn) -> Vec<ActionStatus> {
     let of = |(index, action): (usize, &Action)| {
         let id = ActId { turn: turn.id, chapter: turn.new.chapter.clone(), restore: false, index };
-        record
-            .act(&id)
-            .map_or_else(|| ActionStatus { says: fault::says(action), ..ActionStatus::default() }, |act| one(act))
+        record.act(&id).map_or_else(|| ActionStatus { says: fault::says(action), ..ActionStatus::default() }, one)
     };
     object.spec.actions.iter().enumerate().map(of).collect()
 }

@@ -118,7 +118,9 @@ fn recorded(folder: &str, recording: &str) -> Value {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    rounds.iter().for_each(|round| judge.read(round));
+    for round in &rounds {
+        judge.read(round);
+    }
     judge.probes(rounds.last().unwrap().at)
 }
 
@@ -218,7 +220,9 @@ fn what_the_chapters_wait_for_comes_when_it_should() {
 async fn read(spec: &SubjectSpec) -> Value {
     let mut judge = Judge::new(Arc::new(Compiled::new(spec).0));
     let rounds = controller::probe::once(&spec.probes).await.unwrap();
-    rounds.iter().for_each(|round| judge.read(round));
+    for round in &rounds {
+        judge.read(round);
+    }
     judge.probes(rounds[0].at)
 }
 

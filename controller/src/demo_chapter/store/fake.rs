@@ -104,7 +104,7 @@ impl DemoStore for FakeDemoStore {
             return Ok(turn.id);
         }
         let id = i64::try_from(state.turns.len()).unwrap_or(i64::MAX) + 1;
-        let end = new.superseded.then(|| TurnEnd { how: How::Superseded, at: new.at, message: None });
+        let end = new.superseded.then_some(TurnEnd { how: How::Superseded, at: new.at, message: None });
         state.turns.push(Turn { id, new: new.clone(), end });
         Ok(id)
     }
