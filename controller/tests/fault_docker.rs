@@ -15,7 +15,7 @@ mod subject;
 
 use std::time::Duration;
 
-use controller::fault::{Error, Faults as _, Outcome};
+use controller::fault::{Error, Faults, Outcome};
 use controller::monitor::observers::Observers as _;
 use controller::sandbox::SandboxProvider as _;
 use controller::sandbox::docker::DockerProvider;
@@ -34,28 +34,28 @@ fn is_done(outcome: &Outcome) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_s_own_verbs_and_their_opposites() {
     let stage = Stage::up();
-    let state = |service: &str| stage.inspect(service, "{{.State.Status}}");
+    let stands = |service: &str| stage.inspect(service, "{{.State.Status}}");
 
     // A policy that starts it again after a crash does not after a kill through the engine.
     docker(&["update", "--restart", "unless-stopped", &stage.container("db")]);
     let kill = stage.plan(json!({"kill": on("db")})).await;
     assert_eq!(stage.outcome(0, &kill).await, Outcome::NotBegun);
     stage.faults.act(&stage.key(0), &kill).await.unwrap();
-    assert_eq!((state("db").as_str(), stage.inspect("db", "{{.State.ExitCode}}").as_str()), ("exited", "137"));
+    assert_eq!((stands("db").as_str(), stage.inspect("db", "{{.State.ExitCode}}").as_str()), ("exited", "137"));
     assert!(is_done(&stage.outcome(0, &kill).await));
     stage.undo(0, &kill).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
     stage.undo(0, &kill).await;
     assert!(matches!(stage.outcome(0, &kill).await, Outcome::Unknown(why) if why.contains("started again")));
 
     let (pause, done) = stage.act(1, json!({"pause": on("web")})).await;
     done.unwrap();
-    assert_eq!(state("web"), "paused");
+    assert_eq!(stands("web"), "paused");
     stage.faults.act(&stage.key(1), &pause).await.unwrap();
     assert!(is_done(&stage.outcome(1, &pause).await));
     stage.undo(1, &pause).await;
     stage.undo(1, &pause).await;
-    assert_eq!(state("web"), "running");
+    assert_eq!(stands("web"), "running");
 
     let restart = stage.plan(json!({"restart": on("web")})).await;
     assert_eq!(stage.outcome(2, &restart).await, Outcome::NotBegun);
@@ -66,11 +66,11 @@ async fn the_engine_s_own_verbs_and_their_opposites() {
     done.unwrap();
     let (start, done) = stage.act(4, json!({"start": on("db")})).await;
     done.unwrap();
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
     stage.undo(4, &start).await;
-    assert_eq!(state("db"), "exited", "it did not run before it was started");
+    assert_eq!(stands("db"), "exited", "it did not run before it was started");
     stage.undo(3, &stop).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
 
     // The share of a container with a limit, and of one without.
     let cpus = |service: &str| stage.inspect(service, "{{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}");
@@ -98,9 +98,9 @@ async fn the_engine_s_own_verbs_and_their_opposites() {
     let project = format!("com.docker.compose.project={}", stage.project);
     let name = stage.container("db");
     let anew = ["create", "--name", &name, "--label", &project, "--label", "com.docker.compose.service=db"];
-    docker(&[&anew[..], &[engine::image(), "sleep", "600"]].concat());
+    docker(&[&anew[..], &[stage::service_image(), "sleep", "600"]].concat());
     stage.undo(7, &kill).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,7 +113,8 @@ async fn a_command_runs_once_whoever_asks_for_it() {
     let wanted = json!({"exec": {"target": {"service": "web"}, "command": ask("/once"), "undoCommand": ask("/back")}});
     let exec = stage.plan(wanted).await;
     assert_eq!(stage.outcome(0, &exec).await, Outcome::NotBegun);
-    let (one, other) = tokio::join!(stage.faults.act(&stage.key(0), &exec), stage.faults.act(&stage.key(0), &exec));
+    let key = stage.key(0);
+    let (one, other) = tokio::join!(stage.faults.act(&key, &exec), stage.faults.act(&key, &exec));
     assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
     let again = stage.faults.act(&stage.key(0), &exec).await.unwrap();
     assert!(again.words.contains("200 OK") && is_done(&stage.outcome(0, &exec).await), "{again:?}");
@@ -143,10 +144,23 @@ async fn a_command_runs_once_whoever_asks_for_it() {
     assert_eq!(failed(done), "it ended with exit code 3: no room");
     assert!(matches!(stage.outcome(2, &plan).await, Outcome::Failed(why) if why.contains("no room")));
     let (plan, done) = stage.act(3, exec(&["no-such-program"], "10s")).await;
-    assert!(failed(done).contains("could not be started"));
-    assert!(matches!(stage.outcome(3, &plan).await, Outcome::Failed(_)));
+    assert!(failed(done).contains("no-such-program"));
+    assert!(matches!(stage.outcome(3, &plan).await, Outcome::Failed(why) if why.contains("no-such-program")));
     let (_, done) = stage.act(4, exec(&["sleep", "600"], "1s")).await;
     assert_eq!(failed(done), "it did not end within 1 s, and was ended");
+
+    // One that was made when the controller died, and not started, was not begun, and can be.
+    let plan = stage.plan(exec(&["no-matter"], "10s")).await;
+    let mark = stage.key(6).hash(&stage.installation);
+    let (ours, of) =
+        (format!("operator.dev/installation={}", stage.installation), format!("operator.dev/fault={mark}"));
+    let (name, network) = (format!("operator-fault-{mark}"), format!("container:{}", stage.container("web")));
+    let made = ["create", "--name", &name, "--label", &ours, "--label", &of, "--network", &network];
+    let runs = ["--label", "operator.dev/role=fault", stage::service_image(), "echo", "left standing"];
+    docker(&[&made[..], &runs].concat());
+    assert_eq!(stage.outcome(6, &plan).await, Outcome::NotBegun);
+    assert_eq!(stage.faults.act(&stage.key(6), &plan).await.unwrap().words, "left standing");
+    assert!(is_done(&stage.outcome(6, &plan).await));
 
     // An exec at what does not run stands on the project's networks instead.
     docker(&["stop", "-t", "0", &stage.container("web")]);
@@ -195,7 +209,7 @@ async fn load_goes_on_beside_and_nobody_takes_it_for_the_projects() {
     }
     assert!(gateway.refused(&["inspect", "--type", "container", name]).to_lowercase().contains("no such container"));
     assert!(!name.contains("operator") && !name.contains("fault"), "its name can be asked for on the network");
-    assert_eq!(stage.faults.look(&stage.project).await.unwrap().containers.len(), 2);
+    assert_eq!(Faults::look(&stage.faults, &stage.project).await.unwrap().containers.len(), 2);
     assert!(stage.faults.list().await.unwrap().is_empty(), "no sweep of sessions finds it");
     let survey = stage.faults.survey().await.unwrap();
     assert!(survey.observers.is_empty());
@@ -334,6 +348,6 @@ async fn a_disk_is_filled_and_emptied() {
 #[tokio::test]
 async fn an_engine_that_is_away_is_no_failure() {
     let away = DockerProvider::connect("unix:///nowhere/docker.sock", "test").unwrap();
-    assert!(matches!(away.look("shop").await, Err(Error::Unavailable(_))));
+    assert!(matches!(Faults::look(&away, "shop").await, Err(Error::Unavailable(_))));
     assert!(matches!(away.sweep(None, &[]).await, Err(Error::Unavailable(_))));
 }

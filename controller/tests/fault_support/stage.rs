@@ -13,7 +13,7 @@ use controller::sandbox::docker::DockerProvider;
 use crds::fault::Action;
 use kube::core::cel::cel::Value;
 
-use crate::engine::{HOST, build, docker, image, operator_image};
+use crate::engine::{HOST, build, docker};
 
 /// No test waits longer for anything; a slow machine is no failure before.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -25,14 +25,22 @@ $code=($first=~m{/none}) ? "404 No" : "200 OK";
 print $c "HTTP/1.1 $code\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"; close $c }"#;
 
 /// An image as compose builds one: with compose's labels on it.
-fn service_image() -> &'static str {
+pub fn service_image() -> &'static str {
     static IMAGE: OnceLock<()> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        let from = image();
-        let labels = "LABEL com.docker.compose.project=inherited com.docker.compose.service=web";
-        build("operator-fault-test:service", &format!("FROM {from}\n{labels}\nVOLUME /var/lib/shop\n"));
+        let lines = "FROM debian:trixie-slim\n\
+            LABEL com.docker.compose.project=inherited com.docker.compose.service=web\n\
+            VOLUME /var/lib/shop\n";
+        build("operator-fault-test:service", lines);
     });
     "operator-fault-test:service"
+}
+
+/// The operator's own image with this binary: not that of the sandbox's tests, which may run at the same time.
+fn operator_image() -> &'static str {
+    static IMAGE: OnceLock<()> = OnceLock::new();
+    IMAGE.get_or_init(|| build("operator-fault-test:operator", include_str!("../../../images/operator/Dockerfile")));
+    "operator-fault-test:operator"
 }
 
 pub struct Stage {
