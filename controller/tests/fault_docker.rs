@@ -34,28 +34,28 @@ fn is_done(outcome: &Outcome) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_s_own_verbs_and_their_opposites() {
     let stage = Stage::up();
-    let state = |service: &str| stage.inspect(service, "{{.State.Status}}");
+    let stands = |service: &str| stage.inspect(service, "{{.State.Status}}");
 
     // A policy that starts it again after a crash does not after a kill through the engine.
     docker(&["update", "--restart", "unless-stopped", &stage.container("db")]);
     let kill = stage.plan(json!({"kill": on("db")})).await;
     assert_eq!(stage.outcome(0, &kill).await, Outcome::NotBegun);
     stage.faults.act(&stage.key(0), &kill).await.unwrap();
-    assert_eq!((state("db").as_str(), stage.inspect("db", "{{.State.ExitCode}}").as_str()), ("exited", "137"));
+    assert_eq!((stands("db").as_str(), stage.inspect("db", "{{.State.ExitCode}}").as_str()), ("exited", "137"));
     assert!(is_done(&stage.outcome(0, &kill).await));
     stage.undo(0, &kill).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
     stage.undo(0, &kill).await;
     assert!(matches!(stage.outcome(0, &kill).await, Outcome::Unknown(why) if why.contains("started again")));
 
     let (pause, done) = stage.act(1, json!({"pause": on("web")})).await;
     done.unwrap();
-    assert_eq!(state("web"), "paused");
+    assert_eq!(stands("web"), "paused");
     stage.faults.act(&stage.key(1), &pause).await.unwrap();
     assert!(is_done(&stage.outcome(1, &pause).await));
     stage.undo(1, &pause).await;
     stage.undo(1, &pause).await;
-    assert_eq!(state("web"), "running");
+    assert_eq!(stands("web"), "running");
 
     let restart = stage.plan(json!({"restart": on("web")})).await;
     assert_eq!(stage.outcome(2, &restart).await, Outcome::NotBegun);
@@ -66,11 +66,11 @@ async fn the_engine_s_own_verbs_and_their_opposites() {
     done.unwrap();
     let (start, done) = stage.act(4, json!({"start": on("db")})).await;
     done.unwrap();
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
     stage.undo(4, &start).await;
-    assert_eq!(state("db"), "exited", "it did not run before it was started");
+    assert_eq!(stands("db"), "exited", "it did not run before it was started");
     stage.undo(3, &stop).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
 
     // The share of a container with a limit, and of one without.
     let cpus = |service: &str| stage.inspect(service, "{{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}");
@@ -100,7 +100,7 @@ async fn the_engine_s_own_verbs_and_their_opposites() {
     let anew = ["create", "--name", &name, "--label", &project, "--label", "com.docker.compose.service=db"];
     docker(&[&anew[..], &[stage::service_image(), "sleep", "600"]].concat());
     stage.undo(7, &kill).await;
-    assert_eq!(state("db"), "running");
+    assert_eq!(stands("db"), "running");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -83,7 +83,7 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
     pub operator_namespace: Option<String>,
 
-    /// Play demos: carry out the chapters that are entered, faults included. Off, there are no `DemoChapters` for this
+    /// Play demos: carry out the chapters that are entered, faults included. Off, there are no `DemoChapter`s for this
     /// controller.
     #[arg(long, env = "OPERATOR_DEMO", action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
           default_value_t = false, value_parser = clap::builder::BoolishValueParser::new(), value_name = "true|false")]

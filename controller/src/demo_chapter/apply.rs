@@ -136,7 +136,7 @@ impl Hands {
     /// Does something that is not on record yet.
     async fn act(&self, wanted: &Wanted, stand: Stand<'_>, notes: &mut Notes) -> Result<After, After> {
         let project = &stand.seen.scene.project;
-        let view = self.faults.look(project).await.map_err(trouble)?;
+        let view = self.faults.look(project).await.map_err(|error| trouble(&error))?;
         let probes = self.world.probes(stand.demo, &stand.seen.scene.subject).await;
         let plan = match crate::fault::plan(&wanted.action, &view, &probes, rand::random()) {
             Ok(plan) => plan,
@@ -216,7 +216,7 @@ impl Hands {
                 self.store.end_act(&act.id, ActionState::Failed, said(&why).as_deref(), at).await?;
                 self.tell(stand, &act.id, false, "FaultFailed", &format!("{}: {why}", act.says)).await;
             }
-            Err(error) => return Err(trouble(error)),
+            Err(error) => return Err(trouble(&error)),
         }
         Ok(After::Next)
     }
@@ -226,7 +226,7 @@ impl Hands {
         let Some(act) = stand.record.act(id) else { return Ok(After::Next) };
         let Some(plan) = &act.new.plan else { return Ok(After::Next) };
         notes.memory.is_swept = false;
-        let outcome = self.faults.outcome(&act.new.key, plan).await.map_err(trouble)?;
+        let outcome = self.faults.outcome(&act.new.key, plan).await.map_err(|error| trouble(&error))?;
         let at = self.world.now();
         let (state, words) = match outcome {
             Outcome::Done(done) => (ActionState::Done, done.words),
@@ -253,7 +253,7 @@ impl Hands {
         let error = match self.faults.undo(&act.new.key, plan).await {
             Ok(()) => None,
             Err(FaultError::Failed(why)) => Some(short_line(&why, LONGEST)),
-            Err(error) => return Err(trouble(error)),
+            Err(error) => return Err(trouble(&error)),
         };
         self.store.end_undo(id, error.as_deref(), self.world.now()).await?;
         if let Some(why) = error {
@@ -266,7 +266,7 @@ impl Hands {
     /// Starts the first container of the project that stands still.
     async fn mend(&self, turn: i64, stand: Stand<'_>, notes: &mut Notes) -> Result<After, After> {
         let Some(of) = stand.record.turns.iter().find(|one| one.id == turn) else { return Ok(After::Next) };
-        let view = self.faults.look(&of.new.project).await.map_err(trouble)?;
+        let view = self.faults.look(&of.new.project).await.map_err(|error| trouble(&error))?;
         let started: Vec<&Act> = stand.record.acts_of(turn).filter(|act| act.new.id.index >= MENDING).collect();
         let tries = |service: &str| {
             let aims = |act: &&&Act| {
@@ -306,7 +306,7 @@ impl Hands {
         let project = Some(stand.seen.scene.project.clone()).filter(|project| !project.is_empty()).or(newest);
         let Some(project) = project.filter(|project| !project.is_empty()) else { return Ok(()) };
         let keep = self.store.kept(&project).await?;
-        let gone = self.faults.sweep(Some(&project), &keep).await.map_err(trouble)?;
+        let gone = self.faults.sweep(Some(&project), &keep).await.map_err(|error| trouble(&error))?;
         if gone > 0 {
             tracing::debug!(demo = %stand.demo, gone, "helpers are removed");
         }
@@ -344,8 +344,7 @@ impl Hands {
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // reads well in map_err
-fn trouble(error: FaultError) -> After {
+fn trouble(error: &FaultError) -> After {
     After::Trouble(error.to_string())
 }
 

@@ -182,12 +182,12 @@ impl Player {
         let world = &self.hands.world;
         match is {
             ChapterState::Complete => {
-                world
-                    .tell(&chapter.object, true, "ChapterComplete", message.unwrap_or("what it waits for has come"))
-                    .await;
+                let note = message.unwrap_or("what it waits for has come");
+                world.tell(&chapter.object, true, "ChapterComplete", note).await;
             }
             ChapterState::Failed => {
-                world.tell(&chapter.object, false, "ChapterFailed", message.unwrap_or("an action failed")).await;
+                let note = message.unwrap_or("an action failed");
+                world.tell(&chapter.object, false, "ChapterFailed", note).await;
             }
             ChapterState::Idle if was == Some(ChapterState::Resetting) => {
                 world.tell(&chapter.object, true, "DemoReset", "the demo is at its beginning").await;
