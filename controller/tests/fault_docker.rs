@@ -156,7 +156,9 @@ async fn a_command_runs_once_whoever_asks_for_it() {
         (format!("operator.dev/installation={}", stage.installation), format!("operator.dev/fault={mark}"));
     let (name, network) = (format!("operator-fault-{mark}"), format!("container:{}", stage.container("web")));
     let made = ["create", "--name", &name, "--label", &ours, "--label", &of, "--network", &network];
-    let runs = ["--label", "operator.dev/role=fault", stage::service_image(), "echo", "left standing"];
+    let beside = format!("operator.dev/project={}", stage.project);
+    let runs =
+        ["--label", &beside, "--label", "operator.dev/role=fault", stage::service_image(), "echo", "left standing"];
     docker(&[&made[..], &runs].concat());
     assert_eq!(stage.outcome(6, &plan).await, Outcome::NotBegun);
     assert_eq!(stage.faults.act(&stage.key(6), &plan).await.unwrap().words, "left standing");
