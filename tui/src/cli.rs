@@ -93,8 +93,8 @@ pub struct Options {
     /// Seconds between two chapters of a demo that plays by itself.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub pause: Duration,
-    /// Seconds that one chapter may take when a demo plays by itself.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    /// Seconds that a demo may take that plays by itself.
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
     pub limit: Duration,
     /// Change nothing: what would change something is not offered.
     #[arg(long, global = true)]

@@ -188,7 +188,9 @@ impl Log {
             IncidentPhase::Running => {
                 say(status.started_at.map(|at| at.0), Word::Phase, "Running: the agent is at work".to_owned());
             }
-            IncidentPhase::Verifying => say(None, Word::Phase, "Verifying: it says done, and nobody believes it".into()),
+            IncidentPhase::Verifying => {
+                say(None, Word::Phase, "Verifying: it says done, and nobody believes it".into())
+            }
             IncidentPhase::Resolved => {
                 say(status.finished_at.map(|at| at.0), Word::Proven, format!("Resolved{sign}{message}"));
             }

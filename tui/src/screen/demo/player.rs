@@ -80,6 +80,11 @@ impl Player {
         self.prepared
     }
 
+    /// Nothing can be read yet: whether the time limit is over all the same.
+    pub fn unread(&mut self, now: Timestamp) -> bool {
+        time::elapsed(*self.began.get_or_insert(now), now) >= self.limit
+    }
+
     /// The last change was refused.
     pub fn refused(&mut self, why: &str, now: Timestamp) {
         if self.asked.take().is_some() {
@@ -195,9 +200,9 @@ impl Player {
             _ => "it has not begun".to_owned(),
         };
         let refused = self.refused.as_ref().map(|(_, why)| format!("; {why}")).unwrap_or_default();
-        let incident = stage.incident().map(|incident| {
-            format!("; {} is {}", incident.named(), super::stage::phase(incident).as_str())
-        });
+        let incident = stage
+            .incident()
+            .map(|incident| format!("; {} is {}", incident.named(), super::stage::phase(incident).as_str()));
         format!("the time limit of {limit} is over: {what}{}{refused}", incident.unwrap_or_default())
     }
 }

@@ -154,11 +154,17 @@ impl<'a> Stage<'a> {
     /// When the first fault was begun: what the system does after that is no measure of what it can.
     #[must_use]
     pub fn first_fault(&self) -> Option<Timestamp> {
+        self.faults().into_iter().min()
+    }
+
+    /// When faults were begun.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Timestamp> {
         let faults = self.chapters.iter().flat_map(|chapter| {
             let actions = chapter.status.iter().flat_map(|status| status.actions.iter().enumerate());
             actions.filter(|(index, action)| action.state != ActionState::Planned && is_fault(chapter, *index))
         });
-        faults.filter_map(|(_, action)| action.at.as_ref().map(|at| at.0)).min()
+        faults.filter_map(|(_, action)| action.at.as_ref().map(|at| at.0)).collect()
     }
 
     /// What the demo came to, once its last chapter is complete: all were, and each Incident was resolved.

@@ -11,6 +11,8 @@ use crate::text;
 const ENOUGH: usize = 5;
 /// Readings that are kept, one for each second.
 const KEPT: usize = 900;
+/// The most columns of its graph.
+pub const GRAPH: usize = 240;
 /// A reading stands for so many seconds if no other one comes.
 const STANDS: i64 = 10;
 /// Further than this below the baseline, in percent, is trouble.
