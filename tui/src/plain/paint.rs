@@ -15,7 +15,7 @@ pub(super) fn line(line: &Line) -> String {
     painted(line, *COLOURS.get_or_init(|| std::io::stdout().is_terminal()))
 }
 
-fn painted(line: &Line, colours: bool) -> String {
+pub(super) fn painted(line: &Line, colours: bool) -> String {
     let mut out = String::new();
     for span in &line.spans {
         let words = text::clean(&span.content);
