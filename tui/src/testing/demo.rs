@@ -185,7 +185,7 @@ pub fn read(clock: &str, down: bool, operations: f64) -> FeedEvent {
 pub fn readings(down: bool) -> Vec<FeedEvent> {
     let clock =
         |second: u32| format!("{:02}:{:02}:{:02}", 11 + (3540 + second) / 3600, (3540 + second) / 60 % 60, second % 60);
-    (0..120)
+    (0_u32..120)
         .map(|second| {
             let wave = f64::from(second % 7) * 31.0;
             let after = second.saturating_sub(101);
