@@ -151,3 +151,51 @@ impl Feed for ReplayFeed {
         self.began.saturating_add(played.mul_f64(speed)).unwrap_or(self.began)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::feed::record::Recorder;
+    use crate::msg::Msg;
+    use crate::testing::{incident, now};
+
+    #[tokio::test]
+    async fn what_was_recorded_is_played() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.jsonl");
+        let events = vec![
+            FeedEvent::Listing { of: Kind::Incidents },
+            FeedEvent::Applied { object: incident("inc-1", "tikv", &json!({"status": {"phase": "Running"}})) },
+            FeedEvent::Link { source: Source::Session("s".to_owned()), link: Link::Lost { reason: "gone".to_owned() } },
+        ];
+        let mut recorder = Recorder::create(&path).unwrap();
+        recorder.write(now(), &events).unwrap();
+        assert!(Recorder::create(&path).is_err(), "what is there is not overwritten");
+        let feed = ReplayFeed::open(&path, 0.0).unwrap();
+        let (outlet, mut messages) = Outlet::new();
+        feed.start(outlet);
+        let Some(Msg::Feed(played)) = messages.recv().await else { panic!("nothing") };
+        assert_eq!(played[..3], events);
+        assert_eq!(played.len(), 6, "and it says that it is over");
+        assert!(feed.now() >= now() && feed.now() < now() + jiff::SignedDuration::from_mins(1));
+        feed.ask(Request::Act(crate::act::Act::Cancel { namespace: "a".into(), name: "b".into(), attempt: 1 }));
+        assert!(matches!(messages.recv().await, Some(Msg::Done(Done::Bad(_)))));
+    }
+
+    #[test]
+    fn what_is_no_recording_is_said_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.jsonl");
+        std::fs::write(
+            &path,
+            "{\"at\":\"2026-01-28T12:00:00Z\",\"event\":\"listed\",\"of\":\"incidents\"}\n\nnonsense\n",
+        )
+        .unwrap();
+        let error = ReplayFeed::open(&path, 1.0).unwrap_err().to_string();
+        assert!(error.contains("r.jsonl:3: this is not a line of a recording"), "{error}");
+        std::fs::write(&path, "").unwrap();
+        assert!(ReplayFeed::open(&path, 1.0).unwrap_err().to_string().contains("empty"));
+    }
+}

@@ -22,7 +22,7 @@ const LINES: &[Line] = {
         (Incidents, A::Note, &["n"], "note", "say something to the agent (asks)", CHANGE),
         (Incidents, A::Copy, &["c"], "copy", "copy the name", None),
         (Incidents, A::Preview, &["p"], "", "show or hide the summary", None),
-        (Incidents, A::Mark, &["space"], "", "mark it: x and r take all that are marked", None),
+        (Incidents, A::Mark, &["space"], "", "mark it; x and r take all marked", None),
         (Incidents, A::Sort, &["s"], "", "sort by the next column", None),
         (Incidents, A::SortReverse, &["S"], "", "sort the other way round", None),
 

@@ -90,3 +90,52 @@ impl Log for IncidentLog {
         Wants { lines, ..Wants::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::testing::{incident, now};
+    use crate::theme::ThemeName;
+    use crate::world::World;
+
+    fn lines(log: &mut IncidentLog, events: &[FeedEvent]) -> Vec<String> {
+        let (world, settings, now): (_, _, Timestamp) =
+            (World::default(), Settings::new(ThemeName::Mono, false), now());
+        let known = Known { world: &world, now, settings: &settings };
+        events.iter().flat_map(|event| log.feed(event, &known).lines).collect()
+    }
+
+    #[test]
+    fn each_thing_is_told_once() {
+        let running = |entries: serde_json::Value| FeedEvent::Applied {
+            object: incident(
+                "inc-1",
+                "tikv",
+                &json!({"status": {"phase": "Running", "attempt": 1, "message": "$ docker ps", "recentEntries": entries}}),
+            ),
+        };
+        let entry = |seq: i64| json!({"seq": seq, "kind": "reasoning", "at": "2026-01-28T12:00:00Z", "text": format!("thought {seq}")});
+        let mut log = IncidentLog::new(&Target::Incidents { filter: "tikv".to_owned() });
+        let events = [
+            running(json!([entry(1)])),
+            running(json!([entry(1)])),
+            running(json!([entry(1), entry(3)])),
+            FeedEvent::Applied { object: incident("inc-2", "etcd", &json!({})) },
+            FeedEvent::Deleted { of: Kind::Incidents, uid: "uid-inc-1".to_owned() },
+        ];
+        assert_eq!(
+            lines(&mut log, &events),
+            [
+                "shop/inc-1: critical on tikv: tikv is not well",
+                "shop/inc-1: 1 reasoning: thought 1",
+                "shop/inc-1: Running: $ docker ps",
+                "shop/inc-1: 3 reasoning: thought 3",
+                "shop/inc-1: deleted",
+            ]
+        );
+    }
+}

@@ -11,10 +11,10 @@ const WIDE: u16 = 116;
 
 /// What a filter can say.
 pub const FILTERS: [(&str, &str); 5] = [
-    ("tikv", "a regular expression, over name, title and message"),
+    ("tikv", "a regular expression: name, title, message"),
     ("!tikv", "all others"),
     ("-l team=store", "labels, as kubectl has them"),
-    ("sev<=error", "critical < error < warning < info; also < = != > >="),
+    ("sev<=error", "error and all that is worse; also < = != > >="),
     ("phase=running", "by phase; also subject=NAME, ns=NAME"),
 ];
 
@@ -66,7 +66,10 @@ fn lines(blocks: &[Block], width: usize) -> Vec<String> {
         lines.push(format!("{}{}", bold(title), fill(text::width(title))));
         let wide = pairs.iter().map(|(usage, _)| text::width(usage)).max().unwrap_or(0).max(16);
         for (usage, what) in pairs {
-            let used = 4 + wide + text::width(what);
+            // In two columns none reaches into the other.
+            let room = if width == 0 { usize::MAX } else { width.saturating_sub(wide + 6) };
+            let what = text::end(what, room, "");
+            let used = 4 + wide + text::width(&what);
             lines.push(format!("  {}  {what}{}", cyan(&text::fit(usage, wide, "")), fill(used)));
         }
     }

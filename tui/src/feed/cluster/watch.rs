@@ -4,6 +4,9 @@
 //! says (`STALE 48s`, then `LIVE`) has to be true. A watch that broke goes on from the last version that it saw; only if
 //! the API server has forgotten that version is everything listed again.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,9 +103,16 @@ impl<K: Watched> Watch<K> {
         let mut pause = PAUSES.0;
         loop {
             let mut live = false;
+            let began = tokio::time::Instant::now();
             let trouble = match self.once(&mut pulse, &mut live).await {
                 End::Closed => return,
-                End::Again => continue,
+                End::Again => {
+                    // Something between us and the API server that closes at once is not asked without a pause.
+                    if began.elapsed() < PAUSES.0 {
+                        tokio::time::sleep(PAUSES.0).await;
+                    }
+                    continue;
+                }
                 End::Anew => {
                     self.version = None;
                     continue;
