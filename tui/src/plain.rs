@@ -3,6 +3,7 @@
 mod demo;
 mod incidents;
 mod paint;
+mod session;
 mod subjects;
 
 use std::io::Write as _;
@@ -64,19 +65,25 @@ pub trait Log: Send {
     fn link(&mut self, line: String, _known: &Known) -> Wants {
         Wants { lines: vec![line], ..Wants::default() }
     }
+    /// Whether there is more to come although nothing is watched any more: a recording is over, and what it has of a
+    /// session is not told yet.
+    fn waits(&self) -> bool {
+        false
+    }
     /// A second is over.
     fn tick(&mut self, _known: &Known) -> Wants {
         Wants::default()
     }
 }
 
-/// The log for a screen. A session and a demo have logs of their own.
+/// The log for a screen.
 #[must_use]
 pub fn open(target: &Target, settings: &Settings) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
+        Target::Session(session) => Box::new(session::SessionLog::new(session.clone())),
         Target::Demo(name) => Box::new(demo::DemoLog::new(name, settings)),
-        Target::Incidents { .. } | Target::Session(_) => Box::new(incidents::IncidentLog::new(target)),
+        Target::Incidents { .. } => Box::new(incidents::IncidentLog::new(target)),
     }
 }
 
@@ -125,7 +132,7 @@ pub async fn run(
                         return Ok(code);
                     }
                 }
-                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) {
+                if Kind::ALL.iter().all(|kind| *world.link(*kind) == Link::Ended) && !log.waits() {
                     return Ok(0);
                 }
             }

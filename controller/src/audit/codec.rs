@@ -80,8 +80,8 @@ fn unreadable(bytes: &[u8], error: &serde_json::Error) -> AuditError {
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use crate::entry::NoteEntry;
-    use crate::testing::story;
+    use crate::audit::entry::NoteEntry;
+    use crate::audit::testing::story;
 
     #[test]
     fn every_kind_is_read_as_it_was_written() {

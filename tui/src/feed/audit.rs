@@ -116,6 +116,7 @@ impl Audit {
     }
 
     /// Fulfils a wish, if it is about sessions or observations; whether it is.
+    #[allow(clippy::must_use_candidate)] // most do not want to know
     pub fn ask(&self, request: &Request, outlet: &Outlet) -> bool {
         let (audit, outlet) = (self.clone(), outlet.clone());
         match request.clone() {

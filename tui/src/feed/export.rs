@@ -70,7 +70,7 @@ impl Export {
             self.write(markdown::foot(self.summaries))?;
         }
         let mut file = self.file.take();
-        if let Err(error) = file.as_mut().map_or(Ok(()), |file| file.flush()) {
+        if let Err(error) = file.as_mut().map_or(Ok(()), io::Write::flush) {
             self.file = file;
             return Err(format!("{} cannot be written: {error}", self.path.display()));
         }

@@ -24,6 +24,7 @@ pub mod transcript;
 use std::time::Duration;
 
 use audit_client::SessionId;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -41,6 +42,11 @@ use reading::{Move, Reading};
 use rows::Canvas;
 use subject::Subject;
 use transcript::{END, PAGE, START, Transcript};
+
+/// Between two questions for the row of a session that is over.
+const ROW: Duration = Duration::from_secs(2);
+/// How often it is asked for.
+const ROWS: u32 = 5;
 
 /// Something for which an entry is fetched whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct State {
     search: Option<Regex>,
     /// Whether a match is looked for beyond what is here, and whether further down.
     hunting: Option<bool>,
+    /// When the row of a session that is over was asked for last, and how often.
+    row: (Option<Timestamp>, u32),
     /// The entry that is awaited, and what for.
     errand: Option<(i64, Errand)>,
 }
@@ -97,6 +105,7 @@ impl State {
             reading: Reading::default(),
             search: None,
             hunting: None,
+            row: (None, 0),
             errand: None,
         }
     }
@@ -260,6 +269,22 @@ impl State {
         }
     }
 
+    /// Whether the session is over and its row does not say so yet: it is written right after the last entry.
+    fn row_is_late(&self) -> bool {
+        let running = self.subject.record.as_ref().is_some_and(|record| record.state.ended_at.is_none());
+        running && self.transcript.is_sealed() && self.row.1 < ROWS
+    }
+
+    /// Asks for the row again, until it says how the session ended.
+    fn row(&mut self, now: Timestamp) -> Option<Ask> {
+        let due = self.row.0.is_none_or(|asked| time::elapsed(asked, now) >= ROW);
+        if !due || !self.row_is_late() {
+            return None;
+        }
+        self.row = (Some(now), self.row.1 + 1);
+        self.subject.id.clone().map(|session| ask(Request::Session { session }))
+    }
+
     fn fold(&mut self) {
         if let Some(step) = self.layout.steps().get(self.reading.index(&self.layout)) {
             self.folds.set(step.seq, !self.layout.is_open(step.seq));
@@ -408,10 +433,14 @@ impl Page for State {
             asks.extend(self.hunt(forward, ctx));
         }
         asks.extend(self.wants(height));
+        asks.extend(self.row(ctx.now));
         asks
     }
 
     fn tick(&self, ctx: &Ctx) -> Option<Duration> {
+        if self.row_is_late() {
+            return Some(ROW);
+        }
         (!self.over() && self.subject.began(&self.transcript).is_some() && self.link(ctx).is_none_or(Link::is_live))
             .then_some(Duration::from_secs(1))
     }

@@ -1,4 +1,4 @@
-//! A session to look at: a store of TiKV is down, and an agent brings it back.
+//! A session to look at: a store of `TiKV` is down, and an agent brings it back.
 
 use audit_client::{EntryBody, SessionRecord, story};
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +51,13 @@ pub fn thought(seq: i64, ms: i64, text: &str) -> Entry {
 #[must_use]
 pub fn control(seq: i64, ms: i64, event: &str, message: &str) -> Entry {
     entry(seq, ms, "control", json!({"event": event, "message": message}))
+}
+
+/// The end.
+#[must_use]
+pub fn sealed(seq: i64, ms: i64, phase: &str, message: &str) -> Entry {
+    let details = json!({"phase": phase, "reason": phase});
+    entry(seq, ms, "control", json!({"event": "sealed", "message": message, "details": details}))
 }
 
 /// A session that runs: its last command has no result yet.
@@ -129,7 +136,7 @@ pub fn ended() -> Vec<Entry> {
             "verification",
             json!({"step": "ended", "attempt": 1, "verdict": "holds", "windowMs": 30_400, "seen": 31}),
         ),
-        control(19, 94_000, "sealed", "Resolved: all invariants held for 30 s"),
+        sealed(19, 94_000, "Resolved", "all invariants held for 30 s"),
     ]);
     all
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::ask::{SessionTarget, Target};
-use crate::feed::{Entry, FeedEvent, Kind, Link, Object, Source, SubjectKey};
+use crate::feed::{Entry, FeedEvent, Kind, Link, Object, Place, Source, SubjectKey};
 use crate::msg::{Done, Msg};
 use crate::rights::Right;
 use crate::testing::{Bench, chapter, incident, now, render, subject};
@@ -81,7 +81,7 @@ fn event() -> impl Strategy<Value = FeedEvent> {
         1 => (kind(), link()).prop_map(|(kind, link)| FeedEvent::Link { source: Source::Kind(kind), link }),
         1 => (0u8..3, link()).prop_map(|(n, link)| FeedEvent::Link { source: Source::Session(format!("s-{n}")), link }),
         3 => (0u8..3, prop::collection::vec(entry(), 0..6), any::<bool>())
-            .prop_map(|(n, entries, paged)| FeedEvent::Entries { session: format!("s-{n}"), entries, paged }),
+            .prop_map(|(n, entries, paged)| FeedEvent::Entries { session: format!("s-{n}"), entries, answers: paged.then_some(Place::Before(i64::MAX)) }),
         1 => (0u8..4, hostile()).prop_map(|(n, text)| FeedEvent::Observations {
             subject: SubjectKey { namespace: "shop".to_owned(), name: format!("subject-{n}") },
             document: json!({"subject": text, "display": {"groups": [{"title": text, "rows": [{"label": text, "state": text, "text": text}]}], "workload": {"label": text, "value": 3.5, "unit": text}}}),

@@ -96,7 +96,8 @@ impl State {
         }
         let Ok((namespace, name)) = self.incident() else { return Ok(vec![gone()]) };
         let first = self.subject.incident.as_ref().is_none_or(|incident| incident.spec.notes.is_empty());
-        let act = Act::Note { namespace, name, text: text.to_owned(), author: None, at: ctx.now, first };
+        let act =
+            Act::Note { namespace, name, text: text.to_owned(), author: ctx.settings.user.clone(), at: ctx.now, first };
         Ok(vec![Ask::Confirm(vec![act])])
     }
 

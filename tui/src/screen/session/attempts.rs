@@ -47,12 +47,6 @@ impl Attempts {
         self.asked.replace(attempt) != Some(attempt)
     }
 
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
     /// The one so many after (or before) a session.
     #[must_use]
     pub fn beside(&self, session: &str, by: isize) -> Option<&Attempt> {

@@ -133,6 +133,8 @@ pub enum What {
         event: ControlEvent,
         /// In a sentence.
         message: String,
+        /// Of the last one: the phase in which it ended.
+        phase: Option<String>,
     },
     /// A line of the Incident's status, when the session itself cannot be read.
     Recent {
@@ -190,16 +192,13 @@ impl Digest {
     pub fn size(&self) -> usize {
         let inner = match &self.what {
             What::Incident { title, description } => title.len() + description.size(),
-            What::Thought(text) => text.size(),
-            What::Call { command, why, .. } => command.size() + why.size(),
-            What::Result { out, err, .. } => out.size() + err.size(),
-            What::Change(text) => text.len(),
+            What::Thought(text) | What::Note { text, .. } | What::Unknown { data: text, .. } => text.size(),
+            What::Call { command: one, why: other, .. } | What::Result { out: one, err: other, .. } => {
+                one.size() + other.size()
+            }
+            What::Change(text) | What::Recent { text, .. } | What::Control { message: text, .. } => text.len(),
             What::Conclusion { cause, summary, evidence, .. } => cause.len() + summary.len() + evidence.len() * 8,
             What::Checked { findings, .. } => findings.iter().map(String::len).sum(),
-            What::Note { text, .. } => text.size(),
-            What::Control { message, .. } => message.len(),
-            What::Recent { text, .. } => text.len(),
-            What::Unknown { data, .. } => data.size(),
             What::Turn { .. } | What::Changed { .. } | What::Check { .. } | What::Healed => 0,
         };
         inner + size_of::<Self>() + self.summary.as_ref().map_or(0, String::len)
@@ -241,7 +240,10 @@ fn what(entry: Entry) -> What {
         EntryBody::Conclusion(conclusion) => conclusion_of(conclusion),
         EntryBody::Verification(verification) => verification_of(&verification),
         EntryBody::Note(note) => note_of(&note),
-        EntryBody::Control(ControlEntry { event, message, .. }) => What::Control { event, message: line(&message) },
+        EntryBody::Control(ControlEntry { event, message, details }) => {
+            let phase = details["phase"].as_str().filter(|_| event == ControlEvent::Sealed).map(line);
+            What::Control { event, message: line(&message), phase }
+        }
     }
 }
 

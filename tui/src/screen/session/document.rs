@@ -160,10 +160,15 @@ impl State {
             }
             What::Checked { words, findings, .. } => {
                 line_of(page, "", words);
-                findings.iter().for_each(|line| line_of(page, "-", line));
+                for line in findings {
+                    line_of(page, "-", line);
+                }
             }
             What::Healed => line_of(page, "", "all invariants held again before the agent concluded"),
-            What::Control { event, message } => line_of(page, &format!("{}:", rows::name(*event)), message),
+            What::Control { event, message, phase } => {
+                let phase = phase.as_deref().unwrap_or_default();
+                line_of(page, &format!("{} {phase}:", rows::name(*event)).replace(" :", ":"), message);
+            }
             What::Turn { stop } => line_of(page, "the model's message ended:", stop.as_deref().unwrap_or("as usual")),
             What::Recent { kind, text } => line_of(page, &format!("{kind}:"), text),
             What::Unknown { kind, data } => line_of(page, &format!("{kind}:\n"), &text::clean(&data.joined())),
@@ -211,7 +216,9 @@ impl State {
                         _ => [Kept::default(), Kept::default()],
                     },
                 };
-                streams.iter().for_each(|kept| page.push_str(&text::clean(&kept.joined())));
+                for kept in streams {
+                    page.push_str(&text::clean(&kept.joined()));
+                }
             }
             Kind::Check { begun, ended } => {
                 begun.iter().chain(ended).for_each(|index| self.plain(*index, &mut page));

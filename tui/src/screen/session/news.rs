@@ -52,15 +52,12 @@ impl State {
         if std::mem::take(&mut self.recent) {
             self.transcript.replace(Vec::new());
         }
-        let sealed = self.transcript.is_sealed();
         let keep = if self.reading.follow { Keep::Last } else { Keep::First };
         self.transcript.written(entries.to_vec(), keep);
-        if sealed || !self.transcript.is_sealed() {
-            return Vec::new();
+        if self.transcript.is_sealed() {
+            self.following = false;
         }
-        // The row has the root cause and what it cost in the end.
-        self.following = false;
-        self.subject.id.clone().map(|session| ask(Request::Session { session })).into_iter().collect()
+        Vec::new()
     }
 
     fn paged(&mut self, place: Place, entries: &[Entry]) -> Vec<Ask> {

@@ -1,5 +1,7 @@
 //! Texts that may be long, of which a beginning and an end are kept.
 
+use std::fmt::Write as _;
+
 use audit_client::StreamRecord;
 use audit_client::render::clean;
 
@@ -111,13 +113,14 @@ impl Kept {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
+            // Writing to a String cannot fail.
             if self.lost > 0 {
                 let lost = audit_client::render::numbers::bytes(self.lost);
-                text.push_str(&format!("… {lost} in between were not kept …\n"));
+                let _ = writeln!(text, "… {lost} in between were not kept …");
             }
             if self.cut > 0 {
                 let cut = audit_client::render::numbers::bytes(self.cut);
-                text.push_str(&format!("… {cut} in between are not shown here …\n"));
+                let _ = writeln!(text, "… {cut} in between are not shown here …");
             }
             text.push_str(&self.tail);
         }
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_is_long_is_kept_at_both_ends() {
-        let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+        let text = (0..20_000).fold(String::new(), |all, line| all + &format!("line {line}\n"));
         let kept =
             Kept::stream(&StreamRecord { bytes: text.len() as u64, head: Bytes::Text(text.clone()), tail: None });
         assert!(kept.size() <= HEAD + TAIL && !kept.is_whole() && kept.lines == 20_000);

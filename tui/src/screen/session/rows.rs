@@ -185,22 +185,19 @@ impl Page<'_> {
             Some(What::Change(summary)) => summary.clone(),
             _ => "(the change stands further up)".to_owned(),
         };
-        match change.done.map(|done| self.what(done)) {
-            Some(What::Changed { end, took, .. }) => {
-                let (word, role, why) = match end {
-                    ChangeEnd::Done => ("done", Role::Good, None),
-                    ChangeEnd::Failed(why) => ("failed", Role::Bad, Some(why)),
-                    ChangeEnd::NotDone(why) => ("not done", Role::Warn, Some(why)),
-                    ChangeEnd::Unknown(why) => ("unknown", Role::Warn, Some(why)),
-                };
-                let summary = why.map_or(summary.clone(), |why| format!("{summary}: {why}"));
-                (summary, Right { took: Some(*took), word: word.to_owned(), role, count: String::new() })
-            }
-            _ => {
-                let (word, role) = if self.canvas.over { ("unknown", Role::Warn) } else { ("changing", Role::Busy) };
-                (summary, Right { took: None, word: word.to_owned(), role, count: String::new() })
-            }
-        }
+        let count = String::new();
+        let Some(What::Changed { end, took, .. }) = change.done.map(|done| self.what(done)) else {
+            let (word, role) = if self.canvas.over { ("unknown", Role::Warn) } else { ("changing", Role::Busy) };
+            return (summary, Right { took: None, word: word.to_owned(), role, count });
+        };
+        let (word, role, why) = match end {
+            ChangeEnd::Done => ("done", Role::Good, None),
+            ChangeEnd::Failed(why) => ("failed", Role::Bad, Some(why)),
+            ChangeEnd::NotDone(why) => ("not done", Role::Warn, Some(why)),
+            ChangeEnd::Unknown(why) => ("unknown", Role::Warn, Some(why)),
+        };
+        let summary = why.map_or(summary.clone(), |why| format!("{summary}: {why}"));
+        (summary, Right { took: Some(*took), word: word.to_owned(), role, count })
     }
 
     fn change_alone(&mut self, change: Change) {
@@ -296,7 +293,7 @@ impl Page<'_> {
                     }
                 }
             }
-            What::Control { event, message } => self.control(*event, message),
+            What::Control { event, message, phase } => self.control(*event, message, phase.as_deref()),
             What::Turn { stop } => {
                 let stop = stop.as_deref().unwrap_or("end");
                 self.thin(glyphs.middot, Role::Warn, &format!("the model's message ended with {stop}"));
@@ -351,7 +348,7 @@ impl Page<'_> {
         self.first(folds, glyph, spans, &Right::default());
     }
 
-    fn control(&mut self, event: ControlEvent, message: &str) {
+    fn control(&mut self, event: ControlEvent, message: &str, phase: Option<&str>) {
         let glyphs = self.canvas.settings.glyphs;
         let (glyph, role) = match event {
             ControlEvent::Error | ControlEvent::SandboxLost | ControlEvent::Recurring => (glyphs.bad, Role::Bad),
@@ -364,7 +361,8 @@ impl Page<'_> {
             ControlEvent::Started | ControlEvent::Compacted => (glyphs.middot, Role::Dim),
             ControlEvent::Sealed => (glyphs.end, Role::Strong),
         };
-        self.thin(glyph, role, &format!("{}: {message}", name(event)));
+        let phase = phase.map_or_else(String::new, |phase| format!(" {phase}"));
+        self.thin(glyph, role, &format!("{}{phase}: {message}", name(event)));
     }
 
     fn thin(&mut self, glyph: &str, role: Role, text: &str) {

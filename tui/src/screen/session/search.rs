@@ -51,7 +51,7 @@ fn of(entry: &Digest, search: &Regex) -> bool {
             }
             What::Checked { words, findings, .. } => text(words) || findings.iter().any(|line| text(line)),
             What::Note { author, text: said } => text(author) || kept(said),
-            What::Control { message, .. } => text(message),
+            What::Control { message, phase, .. } => text(message) || phase.as_deref().is_some_and(text),
             What::Recent { kind, text: said } => text(kind) || text(said),
             What::Unknown { kind, data } => text(kind) || kept(data),
             What::Check { .. } | What::Healed => false,

@@ -74,7 +74,7 @@ pub fn steps(entries: &VecDeque<Digest>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         if !joined(&mut steps, entries, index, entry)
-            && let Some(kind) = alone(index, entry)
+            && let Some(kind) = alone(entries, index, entry)
         {
             steps.push(Step { seq: entry.seq, last: entry.seq, at: entry.at, kind });
         }
@@ -119,14 +119,19 @@ fn joined(steps: &mut [Step], entries: &VecDeque<Digest>, index: usize, entry: &
     true
 }
 
-fn alone(index: usize, entry: &Digest) -> Option<Kind> {
+fn alone(entries: &VecDeque<Digest>, index: usize, entry: &Digest) -> Option<Kind> {
     Some(match &entry.what {
         // A message is told by its parts, and the conclusion says what the call for it said.
-        What::Turn { stop: None } | What::Call { concludes: true, .. } => return None,
-        What::Result { end: CallOutcome::Accepted, .. } => return None,
+        What::Turn { stop: None }
+        | What::Call { concludes: true, .. }
+        | What::Result { end: CallOutcome::Accepted, .. } => return None,
         What::Thought(text) if text.is_empty() => return None,
         What::Call { .. } => Kind::Command { call: Some(index), result: None, changes: Vec::new() },
-        What::Result { .. } => Kind::Command { call: None, result: Some(index), changes: Vec::new() },
+        What::Result { call, .. } => {
+            // A conclusion that was refused is told like a command that failed.
+            let call = entries.iter().take(index).rposition(|entry| entry.seq == *call);
+            Kind::Command { call, result: Some(index), changes: Vec::new() }
+        }
         What::Change(_) => Kind::Change(Change { begun: Some(index), done: None }),
         What::Changed { .. } => Kind::Change(Change { begun: None, done: Some(index) }),
         What::Check { .. } => Kind::Check { begun: Some(index), ended: None },
@@ -147,7 +152,9 @@ impl Step {
     pub fn state(&self, entries: &VecDeque<Digest>, over: bool) -> State {
         let running = if over { State::Bad } else { State::Running };
         match &self.kind {
-            Kind::Command { result: None, .. } | Kind::Check { ended: None, .. } => running,
+            Kind::Command { result: None, .. }
+            | Kind::Check { ended: None, .. }
+            | Kind::Change(Change { done: None, .. }) => running,
             Kind::Command { result: Some(result), .. } => match &entries[*result].what {
                 What::Result { end: CallOutcome::Exited { code: 0 } | CallOutcome::Accepted, .. } => State::Good,
                 _ => State::Bad,
@@ -156,7 +163,6 @@ impl Step {
                 What::Checked { verdict: VerdictWord::Holds, .. } => State::Good,
                 _ => State::Bad,
             },
-            Kind::Change(Change { done: None, .. }) => running,
             Kind::Change(Change { done: Some(done), .. }) => match &entries[*done].what {
                 What::Changed { end: ChangeEnd::Done, .. } => State::Good,
                 _ => State::Bad,

@@ -114,25 +114,18 @@ impl Subject {
         }
         let (status, record) = (self.status(), self.record.as_ref());
         let sealed = transcript.entries().iter().rev().take(20).find_map(|entry| match &entry.what {
-            What::Control { event: ControlEvent::Sealed, message } => Some(message.clone()),
+            What::Control { event: ControlEvent::Sealed, message, phase } => Some((message.clone(), phase.clone())),
             _ => None,
         });
         let concluded = transcript.entries().iter().rev().take(60).find_map(|entry| match &entry.what {
             What::Conclusion { cause, follow_up, .. } => Some((cause.clone(), follow_up.clone())),
             _ => None,
         });
-        // The seal says `Resolved: all invariants held for 60 s`.
-        let (phase, message) = match sealed.as_deref().and_then(|sealed| sealed.split_once(": ")) {
-            Some((phase, message)) if phase.chars().all(|c| c.is_ascii_alphabetic()) => {
-                (phase.to_owned(), message.to_owned())
-            }
-            _ => {
-                let phase = record.map(|record| record.state.phase.clone()).filter(|phase| phase != "Running");
-                let phase = phase.or_else(|| status.map(|status| format!("{:?}", status.phase)));
-                let message = sealed.or_else(|| status.and_then(|status| status.message.clone()));
-                (phase.unwrap_or_else(|| "Over".to_owned()), message.unwrap_or_default())
-            }
-        };
+        let (said, seal) = sealed.map_or((None, None), |(message, phase)| (Some(message), phase));
+        let row = record.map(|record| record.state.phase.clone()).filter(|phase| phase != "Running");
+        let phase = seal.or(row).or_else(|| status.map(|status| status.phase.as_str().to_owned()));
+        let phase = phase.unwrap_or_else(|| "Over".to_owned());
+        let message = said.or_else(|| status.and_then(|status| status.message.clone())).unwrap_or_default();
         let of_record = record.and_then(|record| record.state.root_cause.clone());
         let of_status = status.and_then(|status| status.root_cause.clone());
         let cause = of_record.or(of_status).or_else(|| concluded.as_ref().map(|(cause, _)| cause.clone()));

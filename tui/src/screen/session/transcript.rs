@@ -147,7 +147,9 @@ impl Transcript {
             self.noticed(entry);
         }
         if self.entries.is_empty() {
-            entries.into_iter().for_each(|entry| self.push_back(Digest::of(entry)));
+            for entry in entries {
+                self.push_back(Digest::of(entry));
+            }
             self.trim(if forward { Keep::First } else { Keep::Last });
         } else if forward {
             for entry in entries {

@@ -36,7 +36,9 @@ pub(super) fn lines(kept: &Kept, canvas: &Canvas, role: Role, name: &str) -> Vec
     let shown = page.lines.len() + last.len();
     page.gap(kept, kept.lines.saturating_sub(shown));
     page.style = PLAIN;
-    last.into_iter().for_each(|line| page.line(line));
+    for line in last {
+        page.line(line);
+    }
     page.lines
 }
 

@@ -29,7 +29,7 @@ fn ended() {
 fn escalated_and_folds_open() {
     let mut entries = session::running();
     entries.push(session::control(13, 60_000, "budget", "12 of 12 turns are used up"));
-    entries.push(session::control(14, 61_000, "sealed", "Escalated: the budget is used up; a person is needed"));
+    entries.push(session::sealed(14, 61_000, "Escalated", "the budget is used up; a person is needed"));
     let mut bench = with("Escalated", entries);
     bench.keys("T");
     picture("escalated_open", &mut bench);
