@@ -178,7 +178,7 @@ impl Log for SessionLog {
             FeedEvent::Entries { session, entries, .. } if own(session) => {
                 let lines = self.entries(entries, known);
                 let again = if self.sealed { self.start().cmds } else { Vec::new() };
-                Wants { lines, cmds: again, end: None }
+                Wants { lines, cmds: again, ..Wants::default() }
             }
             FeedEvent::Link { source: Source::Session(session), link } if own(session) => {
                 let mut wants = self.linked(link);

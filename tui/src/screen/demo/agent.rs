@@ -152,7 +152,7 @@ impl Story {
             }
             What::Healed => self.push(Kind::Check { good: Some(true) }, entry, "all invariants hold again"),
             What::Note { author, text } => self.push(Kind::Note, entry, &format!("{author}: {}", text.head)),
-            What::Control { event, message } if !matches!(event, ControlEvent::Started | ControlEvent::Sealed) => {
+            What::Control { event, message, .. } if !matches!(event, ControlEvent::Started | ControlEvent::Sealed) => {
                 self.push(Kind::Control, entry, message);
             }
             _ => {}
