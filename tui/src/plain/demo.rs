@@ -54,6 +54,17 @@ pub(super) struct DemoLog {
     resetting: bool,
     began: Option<Timestamp>,
     refused: Option<String>,
+    /// Whether the last line that was told is empty.
+    blank: bool,
+}
+
+/// Empty lines stand alone.
+fn single(lines: &mut Vec<Line<'static>>, mut blank: bool) -> bool {
+    lines.retain(|line| {
+        let was = std::mem::replace(&mut blank, line.spans.is_empty());
+        !(was && blank)
+    });
+    blank
 }
 
 impl DemoLog {
@@ -71,20 +82,27 @@ impl DemoLog {
             resetting: false,
             began: None,
             refused: None,
+            blank: false,
         }
     }
 
     fn step(&mut self, known: &Known) -> Wants {
+        let mut wants = self.go_on(known);
+        self.blank = single(&mut wants.story, self.blank);
+        wants
+    }
+
+    fn go_on(&mut self, known: &Known) -> Wants {
         let mut wants = Wants::default();
         let began = *self.began.get_or_insert(known.now);
         if let Some(why) = unreadable(known.world) {
             return self.end(Err(why), wants);
         }
-        if let Some(player) = &mut self.player {
+        if let Some(player) = &self.player {
             if self.may_not {
                 return self.end(Err(MAY_NOT.to_owned()), wants);
             }
-            if !is_read(known.world) && player.unread(known.now) {
+            if !is_read(known.world) && player.is_late(known.now) {
                 return self.end(Err(UNREAD.to_owned()), wants);
             }
         }
@@ -219,6 +237,9 @@ impl DemoLog {
 impl Log for DemoLog {
     fn begin(&mut self, known: &Known) -> Wants {
         self.began = Some(known.now);
+        if let Some(player) = &mut self.player {
+            player.begin(known.now);
+        }
         Wants::default()
     }
 

@@ -116,7 +116,7 @@ impl State {
             return self.end(Err(why));
         }
         if !is_read(ctx.world) {
-            let end = player.unread(ctx.now).then(|| self.end(Err(UNREAD.to_owned())));
+            let end = player.is_late(ctx.now).then(|| self.end(Err(UNREAD.to_owned())));
             return end.unwrap_or_default();
         }
         if stage.chapters.is_empty() {
@@ -211,7 +211,10 @@ impl Page for State {
 
     fn facts(&self, ctx: &Ctx) -> Vec<String> {
         let stage = self.stage(ctx);
-        let place = stage.current.map(|index| format!("{}/{}", index + 1, stage.chapters.len()));
+        let place = stage
+            .current
+            .filter(|_| !stage.is_resetting())
+            .map(|index| format!("{}/{}", index + 1, stage.chapters.len()));
         let auto = self.player.as_ref().map(|_| "auto".to_owned());
         let clock = self.tick(ctx).map(|_| time::clock(ctx.now));
         [auto, place, clock].into_iter().flatten().collect()
@@ -220,7 +223,9 @@ impl Page for State {
     fn enter(&mut self, ctx: &Ctx) -> Vec<Ask> {
         let demo = &ctx.settings.demo;
         if demo.auto && self.player.is_none() {
-            self.player = Some(Player::new(demo.pause, demo.limit));
+            let mut player = Player::new(demo.pause, demo.limit);
+            player.begin(ctx.now);
+            self.player = Some(player);
         }
         // Another screen may have followed the same session, and let it go.
         self.show.again().map(does).into_iter().collect()

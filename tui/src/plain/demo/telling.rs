@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use crate::screen::demo::agent;
 use crate::screen::demo::log;
-use crate::screen::demo::panel::{self, hanging, paragraphs, row};
+use crate::screen::demo::panel::{self, dots, hanging, paragraphs, row};
 use crate::screen::demo::stage::{self, Stage};
 use crate::screen::demo::turn::waits_for;
 use crate::screen::demo::workload::{Gauge, number, percent};
@@ -108,7 +108,7 @@ impl Teller<'_> {
     /// The countdown begins.
     pub(super) fn countdown(&self, status: &DemoChapterStatus) -> Vec<Line<'static>> {
         let left = status.acts_at.as_ref().map(|at| time::elapsed(self.now, at.0).as_secs_f64().ceil());
-        let said = format!("in {} s{}", left.unwrap_or_default(), self.settings.glyphs.more);
+        let said = format!("in {} s{}", left.unwrap_or_default(), dots(self.settings));
         self.beside("demo", vec![row(self.settings, &[(&said, Role::Warn)], ROOM)])
     }
 

@@ -106,8 +106,8 @@ fn whole() -> Reader {
     reader.feed(readings(false).into_iter().take(90).collect());
     complete(&mut reader, 2, "11:59:41", "12:00:37", &none);
     reader.at("12:00:38", open(3, "Countdown", &json!({"actsAt": at("12:00:41"), "actions": killed("Planned")})));
-    complete(&mut reader, 3, "12:00:41", "12:00:42", &json!({"actions": killed("Done")}));
-    reader.at("12:00:43", open(4, "Waiting", &none));
+    complete(&mut reader, 3, "12:00:41", "12:00:44", &json!({"actions": killed("Done")}));
+    reader.at("12:00:45", open(4, "Waiting", &none));
     reader.at("12:00:46", vec![system("Pending")]);
     reader.feed(readings(true).into_iter().skip(90).take(20).collect());
     reader.at("12:00:51", vec![system("Violated"), incident("Pending", &json!({"sessionId": ""}))]);
@@ -161,10 +161,10 @@ fn what_was_played_before_is_not_told() {
         Reader::new(true, "12:02:00").listed([open(5, "Complete", &json!({})), vec![system("Violated")]].concat());
     let status = json!({"state": "Resetting", "entered": 1, "enteredAt": at("12:00:38")});
     reader.at("12:02:01", (0..8).map(|index| page(index, &status)).collect());
-    reader.at("12:02:20", vec![system("Ok")]);
+    reader.at("12:02:10", vec![system("Ok")]);
     reader
-        .at("12:02:21", (0..8).map(|index| page(index, &json!({"state": "Idle", "entered": 1, "reset": 1}))).collect());
-    reader.at("12:02:22", vec![page(0, &json!({"state": "Complete", "entered": 2, "enteredAt": at("12:02:22"), "completedAt": at("12:02:22"), "reset": 1}))]);
+        .at("12:02:11", (0..8).map(|index| page(index, &json!({"state": "Idle", "entered": 1, "reset": 1}))).collect());
+    reader.at("12:02:12", vec![page(0, &json!({"state": "Complete", "entered": 2, "enteredAt": at("12:02:12"), "completedAt": at("12:02:12"), "reset": 1}))]);
     assert_snapshot!(reader.printed);
     assert_eq!(reader.acts(), ["bring the demo back to its beginning (spec.reset: 1)", "enter the chapter tikv-1"]);
 }

@@ -113,7 +113,7 @@ impl State {
         let mark = if has_focus { glyphs.crumb } else { "" };
         let alarm =
             if shown.trouble.is_empty() { String::new() } else { format!("  {} {}", glyphs.alarm, shown.trouble) };
-        let title = format!("{mark}{} {}{alarm}", panel + 1, text::one_line(&shown.title));
+        let title = format!("{mark}{} {}{alarm}", panel + 1, text::clean(&shown.title));
         let inner = Panel { title: &title, right: &right, role }.draw(settings, frame, area);
         let place = |row: u16| Rect::new(inner.x + 1, row, inner.width.saturating_sub(2), 1);
         let foot_at = inner.bottom().saturating_sub(u16::try_from(foot).unwrap_or(0));

@@ -1,7 +1,7 @@
 //! What keys do on the Demo screen.
 
 use super::layout::{self, Places};
-use super::panel::chapter;
+use super::panel::{chapter, dots};
 use super::stage::Stage;
 use super::{AGENT, State, turn};
 use crate::act::Act;
@@ -55,7 +55,7 @@ impl State {
             return vec![Ask::Say("you may only watch: pages are turned by who may patch demochapters".to_owned())];
         }
         if let Some(asked) = self.waits() {
-            return vec![Ask::Say(asked.words(stage, ctx.now, ctx.settings.glyphs.more))];
+            return vec![Ask::Say(asked.words(stage, ctx.now, dots(ctx.settings)))];
         }
         match act {
             Ok(act) => {
@@ -68,7 +68,7 @@ impl State {
 
     fn reset(&mut self, stage: &Stage, ctx: &Ctx) -> Vec<Ask> {
         if let Some(asked) = self.waits() {
-            return vec![Ask::Say(asked.words(stage, ctx.now, ctx.settings.glyphs.more))];
+            return vec![Ask::Say(asked.words(stage, ctx.now, dots(ctx.settings)))];
         }
         match turn::reset(stage) {
             Ok(act) => vec![Ask::Confirm(vec![act])],

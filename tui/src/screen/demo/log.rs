@@ -151,6 +151,7 @@ impl Log {
             }
             InvariantState::Ok => {
                 if let Some(fire) = fire {
+                    let since = if since > fire { since } else { now };
                     say(since, Word::Clear, &format!("holds again after {}", time::age(time::elapsed(fire, since))));
                 } else if was == Some(InvariantState::Unknown) {
                     say(since, Word::Ok, "can be judged again, and holds");

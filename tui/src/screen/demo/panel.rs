@@ -82,6 +82,30 @@ pub fn hanging(
     out
 }
 
+/// Three dots at the end of a sentence that goes on.
+#[must_use]
+pub fn dots(settings: &Settings) -> &'static str {
+    if settings.glyphs.ascii { "..." } else { settings.glyphs.more }
+}
+
+/// Items one after the other, each whole in one line as far as there is room.
+#[must_use]
+pub fn items(settings: &Settings, items: &[String], columns: usize, role: Role) -> Vec<Line<'static>> {
+    let between = format!(" {} ", settings.glyphs.arrow);
+    let mut lines: Vec<String> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let item = if index + 1 < items.len() { format!("{item}{}", between.trim_end()) } else { item.clone() };
+        match lines.last_mut() {
+            Some(line) if text::width(line) + 1 + text::width(&item) <= columns => {
+                line.push(' ');
+                line.push_str(&item);
+            }
+            _ => lines.push(item),
+        }
+    }
+    lines.iter().map(|line| row(settings, &[(line, role)], columns)).collect()
+}
+
 /// A text in paragraphs.
 #[must_use]
 pub fn paragraphs(settings: &Settings, words: &str, columns: usize, role: Role) -> Vec<Line<'static>> {

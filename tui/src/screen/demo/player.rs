@@ -80,9 +80,15 @@ impl Player {
         self.prepared
     }
 
-    /// Nothing can be read yet: whether the time limit is over all the same.
-    pub fn unread(&mut self, now: Timestamp) -> bool {
-        time::elapsed(*self.began.get_or_insert(now), now) >= self.limit
+    /// Its time runs from now on, whatever can be seen of the stage.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.began.get_or_insert(now);
+    }
+
+    /// Whether the time limit is over.
+    #[must_use]
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.began.is_some_and(|began| time::elapsed(began, now) >= self.limit)
     }
 
     /// The last change was refused.
@@ -95,8 +101,8 @@ impl Player {
 
     /// What to do now.
     pub fn play(&mut self, stage: &Stage, now: Timestamp) -> Play {
-        let began = *self.began.get_or_insert(now);
-        if time::elapsed(began, now) >= self.limit {
+        self.begin(now);
+        if self.is_late(now) {
             return Play::End(Err(self.late(stage)));
         }
         if let Some(end) = self.give_up(stage, now) {

@@ -125,7 +125,12 @@ pub fn rows(line: &Line, is_over: bool, settings: &Settings, columns: usize) -> 
 fn recent(incident: &Incident, settings: &Settings, columns: usize, shown: &mut Shown) {
     let entries = incident.status.iter().flat_map(|status| &status.recent_entries);
     for entry in entries {
-        let kind = format!("{} ", text::one_line(&entry.kind));
+        let kind = match entry.kind.as_str() {
+            "reasoning" => format!("{} ", settings.glyphs.thought),
+            "tool_call" => "$ ".to_owned(),
+            "tool_result" => format!("  {} ", settings.glyphs.corner),
+            other => format!("{} ", text::one_line(other)),
+        };
         let said = text::one_line(&entry.text);
         shown.lines.push(row(settings, &[(&kind, Role::Dim), (&said, Role::Text)], columns));
     }

@@ -4,7 +4,7 @@ use crds::DemoChapter;
 use crds::demo_chapter::{ActionState, ActionStatus, Advance, ChapterState, DemoChapterStatus};
 use ratatui::text::Line;
 
-use super::{Shown, hanging, paragraphs, row};
+use super::{Shown, dots, hanging, items, paragraphs, row};
 use crate::page::Ctx;
 use crate::rights::Right;
 use crate::screen::demo::stage::{self, Stage, is_fault};
@@ -32,8 +32,9 @@ pub fn wanted(stage: &Stage, ctx: &Ctx, columns: usize) -> u16 {
     let chapter = stage.chapter().or_else(|| stage.chapters.first().map(|chapter| &***chapter));
     let Some(chapter) = chapter else { return 0 };
     let told = paragraphs(ctx.settings, &stage::narration(chapter), columns, Role::Text).len();
-    let faults = usize::from(!stage.faults_before().is_empty());
-    u16::try_from(told + chapter.spec.actions.len() + faults + 4).unwrap_or(u16::MAX)
+    // One more for what was done before, or for why something failed.
+    let more = usize::from(!stage.faults_before().is_empty() || !trouble(&stage::status(chapter)).is_empty());
+    u16::try_from(told + chapter.spec.actions.len() + more + 4).unwrap_or(u16::MAX)
 }
 
 /// Before the first page, and on the way back there.
@@ -44,8 +45,7 @@ fn beginning(stage: &Stage, ctx: &Ctx, columns: usize) -> Shown {
         .zip(&stage.chapters)
         .map(|(number, chapter)| format!("{number} {}", text::one_line(&chapter.spec.title)))
         .collect();
-    let between = format!(" {} ", settings.glyphs.arrow);
-    shown.say(settings, &titles.join(&between), Role::Text, columns, 20);
+    shown.lines = items(settings, &titles, columns, Role::Text);
     shown
 }
 
@@ -114,7 +114,7 @@ pub fn words(action: &ActionStatus) -> String {
 /// What comes next, and which key does it.
 fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String, Role) {
     let glyphs = ctx.settings.glyphs;
-    let more = glyphs.more;
+    let more = dots(ctx.settings);
     if let Some(asked) = asked {
         return (asked.words(stage, ctx.now, more), Role::Busy);
     }
@@ -152,9 +152,11 @@ fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String
             (format!("{} waiting for: {}{more} {keys}", glyphs.wait, waits_for(chapter)), Role::Busy)
         }
         ChapterState::Failed => {
-            let why = status.message.as_deref().unwrap_or("an action failed");
             let keys = keys("N goes on all the same, R brings everything back");
-            (format!("{} FAILED: {why}. {keys}", glyphs.bad), Role::Bad)
+            // An action that failed says itself why.
+            let is_said = status.actions.iter().any(|action| action.state == ActionState::Failed);
+            let why = status.message.as_deref().filter(|_| !is_said).unwrap_or("an action failed");
+            (format!("{} FAILED, {why}: {keys}", glyphs.bad), Role::Bad)
         }
         ChapterState::Complete if is_last => {
             (format!("{} Complete, the end: {}", glyphs.good, keys("R brings everything back")), Role::Good)

@@ -21,7 +21,7 @@ pub fn show(gauge: &Gauge, settings: &Settings, columns: usize, lines: usize) ->
     if gauge.is_low() {
         shown.trouble = format!("{} LOW", percent(gauge.change().unwrap_or_default(), settings.glyphs.minus));
     }
-    let height = lines.saturating_sub(1).clamp(1, 12);
+    let height = lines.saturating_sub(1).clamp(1, 40);
     if lines < 2 {
         let facts = facts(gauge, settings);
         let wide: usize = facts.iter().map(|(part, _)| text::width(part)).sum();

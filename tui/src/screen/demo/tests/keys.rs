@@ -164,10 +164,10 @@ fn what_is_followed_is_let_go() {
 fn who_scrolls_up_stays_there() {
     let mut bench = at_work(ThemeName::Ansi, false);
     let _ = bench.screen((120, 36));
-    bench.keys("4 k k");
+    bench.keys("4 k");
     let top = |screen: &str| screen.lines().find(|line| line.contains("4 Agent")).map(str::to_owned);
     let before = bench.screen((120, 36));
-    assert!(top(&before).unwrap().contains("2 below"), "{before}");
+    assert!(top(&before).unwrap().contains("1 below"), "{before}");
     bench.feed(vec![session::news(session::ended())]);
     let after = bench.screen((120, 36));
     assert!(!top(&after).unwrap().contains("FOLLOW"), "{after}");

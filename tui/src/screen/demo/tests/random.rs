@@ -46,7 +46,7 @@ fn message() -> impl Strategy<Value = Msg> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]
     fn nothing_panics(messages in prop::collection::vec(message(), 1..40), width in 1_u16..300, height in 1_u16..100, ascii: bool) {
         let mut bench = bench(ThemeName::Ansi, ascii, open(0, "Complete", &json!({})));
