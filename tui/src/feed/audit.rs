@@ -5,6 +5,8 @@
 
 mod follow;
 mod observe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -86,7 +86,9 @@ impl SessionLog {
         for entry in entries.iter().filter(|entry| entry.seq > self.told) {
             let stored = stored(id, entry);
             self.sealed |= stored.is_seal();
-            lines.extend(text::step(record, &stored, Self::options(known)).lines().map(str::to_owned));
+            // Here is nothing that could show more.
+            let step = text::step(record, &stored, Self::options(known));
+            lines.extend(step.lines().map(|line| line.strip_suffix(", --full shows all").unwrap_or(line).to_owned()));
         }
         self.told = entries.iter().map(|entry| entry.seq).fold(self.told, i64::max);
         lines
