@@ -16,7 +16,7 @@ use crate::feed::{FeedEvent, Request};
 use crate::msg::{Cmd, Done};
 use crate::rights::Right;
 use crate::screen::demo::agent::Kind;
-use crate::screen::demo::log::Word;
+use crate::screen::demo::log::{self, Word};
 use crate::screen::demo::player::{Play, Player};
 use crate::screen::demo::show::Show;
 use crate::screen::demo::stage::{self, Stage, is_fault};
@@ -168,7 +168,9 @@ impl DemoLog {
         wants.cmds.extend(requests.into_iter().map(Cmd::Feed));
         // What nobody could say for a moment is noise in a story, and so is what is put in order before it.
         if !resetting && (self.player.as_ref().is_none_or(Player::has_begun) || stage.current.is_none()) {
-            for line in seen.iter().filter(|line| line.word != Word::Unknown) {
+            let is_noise =
+                |line: &log::Line| line.word == Word::Unknown || line.word == Word::Ok && !line.name.is_empty();
+            for line in seen.iter().filter(|line| !is_noise(line)) {
                 lines.extend(teller.monitor(line));
             }
             let is_over = stage.incident().is_none_or(|incident| stage::phase(incident).is_finished());

@@ -153,7 +153,7 @@ impl Teller<'_> {
     /// What the monitor saw.
     pub(super) fn monitor(&self, line: &log::Line) -> Vec<Line<'static>> {
         let word = format!("{} ", text::fit(line.word.text(), 6, ""));
-        let name = if line.name.is_empty() { String::new() } else { format!("{}  ", line.name) };
+        let name = if line.name.is_empty() { String::new() } else { format!("{}: ", line.name) };
         let said = format!("{name}{}", line.text);
         let role = panel::monitor::role(line.word);
         self.beside("monitor", hanging(self.settings, (&word, role), &said, Role::Text, ROOM, 3))

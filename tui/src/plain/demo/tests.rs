@@ -59,6 +59,9 @@ impl Reader {
 
     fn feed(&mut self, events: Vec<FeedEvent>) {
         for event in events {
+            if self.end.is_some() {
+                return;
+            }
             self.world.apply(&event, self.now);
             let known = Known { world: &self.world, now: self.now, settings: &self.settings };
             let wants = self.log.feed(&event, &known);
@@ -74,9 +77,11 @@ impl Reader {
     fn at(&mut self, clock: &str, objects: Vec<Object>) {
         self.now = at(clock).parse().unwrap();
         self.objects(objects);
-        let known = Known { world: &self.world, now: self.now, settings: &self.settings };
-        let wants = self.log.tick(&known);
-        self.take(wants);
+        if self.end.is_none() {
+            let known = Known { world: &self.world, now: self.now, settings: &self.settings };
+            let wants = self.log.tick(&known);
+            self.take(wants);
+        }
     }
 
     fn acts(&mut self) -> Vec<String> {
