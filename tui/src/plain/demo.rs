@@ -40,6 +40,7 @@ struct Told {
 
 /// The story.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is what was told of something else
 pub(super) struct DemoLog {
     name: String,
     player: Option<Player>,
@@ -96,14 +97,14 @@ impl DemoLog {
         let mut wants = Wants::default();
         let began = *self.began.get_or_insert(known.now);
         if let Some(why) = unreadable(known.world) {
-            return self.end(Err(why), wants);
+            return self.end(&Err(why), wants);
         }
         if let Some(player) = &self.player {
             if self.may_not {
-                return self.end(Err(MAY_NOT.to_owned()), wants);
+                return self.end(&Err(MAY_NOT.to_owned()), wants);
             }
             if !is_read(known.world) && player.is_late(known.now) {
-                return self.end(Err(UNREAD.to_owned()), wants);
+                return self.end(&Err(UNREAD.to_owned()), wants);
             }
         }
         if !is_read(known.world) {
@@ -112,7 +113,7 @@ impl DemoLog {
         let stage = Stage::of(known.world, &self.name);
         if stage.chapters.is_empty() {
             let why = format!("{}; {APPLY} brings some", missing(&self.name, known.world));
-            return self.end(Err(why), wants);
+            return self.end(&Err(why), wants);
         }
         let teller = Teller { settings: known.settings, now: known.now, began };
         self.tell(&stage, &teller, &mut wants);
@@ -129,15 +130,15 @@ impl DemoLog {
             Play::End(end) => {
                 self.agent(true, false, &teller, &mut wants.story);
                 wants.story.extend(teller.end(&stage, end.is_ok()));
-                self.end(end, wants)
+                self.end(&end, wants)
             }
         }
     }
 
-    fn end(&self, end: Result<(), String>, mut wants: Wants) -> Wants {
+    fn end(&self, end: &Result<(), String>, mut wants: Wants) -> Wants {
         wants.end = Some(u8::from(end.is_err()));
         if end.is_err() {
-            wants.complaint = Some(ending(&self.name, &end));
+            wants.complaint = Some(ending(&self.name, end));
         }
         wants
     }

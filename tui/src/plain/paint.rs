@@ -23,7 +23,7 @@ pub(super) fn painted(line: &Line, colours: bool) -> String {
         if codes.is_empty() {
             out.push_str(&words);
         } else {
-            out.push_str(&format!("\u{1b}[{codes}m{words}\u{1b}[0m"));
+            out.extend(["\u{1b}[", &codes, "m", &words, "\u{1b}[0m"]);
         }
     }
     if colours { out } else { out.trim_end().to_owned() }
@@ -44,8 +44,8 @@ fn codes(style: Style) -> String {
             codes.push(code.to_string());
         }
     }
-    codes.extend(style.fg.and_then(|colour| number(colour)).map(|number| number.to_string()));
-    codes.extend(style.bg.and_then(|colour| number(colour)).map(|number| (number + 10).to_string()));
+    codes.extend(style.fg.and_then(number).map(|number| number.to_string()));
+    codes.extend(style.bg.and_then(number).map(|number| (number + 10).to_string()));
     codes.join(";")
 }
 

@@ -113,30 +113,30 @@ impl State {
     fn play(&mut self, stage: &Stage, ctx: &Ctx) -> Vec<Ask> {
         let Some(player) = self.player.as_mut().filter(|_| !self.ended) else { return Vec::new() };
         if let Some(why) = unreadable(ctx.world) {
-            return self.end(Err(why));
+            return self.end(&Err(why));
         }
         if !is_read(ctx.world) {
-            let end = player.is_late(ctx.now).then(|| self.end(Err(UNREAD.to_owned())));
+            let end = player.is_late(ctx.now).then(|| self.end(&Err(UNREAD.to_owned())));
             return end.unwrap_or_default();
         }
         if stage.chapters.is_empty() {
             let why = missing(&self.name, ctx.world);
-            return self.end(Err(why));
+            return self.end(&Err(why));
         }
         if !ctx.rights.may(crate::rights::Right::PatchChapters) {
-            return self.end(Err(MAY_NOT.to_owned()));
+            return self.end(&Err(MAY_NOT.to_owned()));
         }
         match player.play(stage, ctx.now) {
             Play::Wait => Vec::new(),
             Play::Do(act) => vec![does(Request::Act(act))],
-            Play::End(end) => self.end(end),
+            Play::End(end) => self.end(&end),
         }
     }
 
-    fn end(&mut self, end: Result<(), String>) -> Vec<Ask> {
+    fn end(&mut self, end: &Result<(), String>) -> Vec<Ask> {
         self.ended = true;
         let code = u8::from(end.is_err());
-        vec![Ask::End { code, words: ending(&self.name, &end) }]
+        vec![Ask::End { code, words: ending(&self.name, end) }]
     }
 }
 

@@ -1,4 +1,4 @@
-//! A demo to look at: a store of TiKV is killed, and an agent brings it back.
+//! A demo to look at: a store of a database is killed, and an agent brings it back.
 
 use std::sync::Arc;
 

@@ -253,7 +253,7 @@ mod tests {
         story.take(&session::hostile()[3..]);
         assert_eq!(story.seq, 0);
         story.take(&session::hostile());
-        let all: String = story.lines.iter().map(|line| format!("{}{}", line.text, line.end)).collect();
+        let all: String = story.lines.iter().flat_map(|line| [line.text.as_str(), line.end.as_str()]).collect();
         assert!(!all.chars().any(text::is_dropped), "{all:?}");
     }
 }

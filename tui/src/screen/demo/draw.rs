@@ -18,24 +18,24 @@ use crate::view::panel::{Panel, line};
 pub(super) const NAMES: [&str; PANELS] = ["Cluster", "Chapter", "Monitor", "Agent", "Workload"];
 
 /// Draws the screen.
-pub(super) fn draw(state: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
-    let stage = state.stage(ctx);
+pub(super) fn draw(screen: &State, ctx: &Ctx, frame: &mut Frame, area: Rect) {
+    let stage = screen.stage(ctx);
     if stage.chapters.is_empty() {
-        return nothing(state, ctx, frame, area);
+        return nothing(screen, ctx, frame, area);
     }
-    if state.zoomed {
-        return state.draw_panel(state.focus, &stage, ctx, frame, area);
+    if screen.zoomed {
+        return screen.draw_panel(screen.focus, &stage, ctx, frame, area);
     }
     let columns = usize::from(layout::right(area.width)).saturating_sub(4);
     match layout::places(area, chapter::wanted(&stage, ctx, columns)) {
         Places::All(places) => {
             for (panel, place) in places.into_iter().enumerate() {
-                state.draw_panel(panel, &stage, ctx, frame, place);
+                screen.draw_panel(panel, &stage, ctx, frame, place);
             }
         }
         Places::One { tabs, panel } => {
-            state.tabs(&stage, ctx, frame, tabs);
-            state.draw_panel(state.focus, &stage, ctx, frame, panel);
+            screen.tabs(&stage, ctx, frame, tabs);
+            screen.draw_panel(screen.focus, &stage, ctx, frame, panel);
         }
     }
 }

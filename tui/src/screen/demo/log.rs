@@ -190,7 +190,7 @@ impl Log {
                 say(status.started_at.map(|at| at.0), Word::Phase, "Running: the agent is at work".to_owned());
             }
             IncidentPhase::Verifying => {
-                say(None, Word::Phase, "Verifying: it says done, and nobody believes it".into())
+                say(None, Word::Phase, "Verifying: it says done, and nobody believes it".into());
             }
             IncidentPhase::Resolved => {
                 say(status.finished_at.map(|at| at.0), Word::Proven, format!("Resolved{sign}{message}"));

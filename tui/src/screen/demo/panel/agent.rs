@@ -66,7 +66,7 @@ fn title(story: &Story, phase: IncidentPhase, now: Timestamp) -> String {
     let took = story.began.zip(until).map(|(began, until)| time::stopwatch(time::elapsed(began, until)));
     let facts = [
         format!("Agent  s-{id}"),
-        (story.seq > 0).then(|| format!("step {}", story.seq)).unwrap_or_default(),
+        if story.seq > 0 { format!("step {}", story.seq) } else { String::new() },
         took.unwrap_or_default(),
         phase.as_str().to_owned(),
     ];

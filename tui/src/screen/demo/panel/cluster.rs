@@ -60,7 +60,7 @@ fn connection(stage: &Stage, known: Option<&(Timestamp, Observations)>, ctx: &Ct
     let role = if known.is_none() && trouble.is_none() { Role::Dim } else { Role::Warn };
     shown.lines.extend(hanging(settings, (&sign, role), &said, role, columns, 5));
     if known.is_some() {
-        shown.trouble = "STALE".to_owned();
+        "STALE".clone_into(&mut shown.trouble);
     }
 }
 
