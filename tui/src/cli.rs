@@ -70,7 +70,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "NAMESPACE", default_value = "operator-system")]
     pub operator_namespace: String,
     /// Play a recording instead of looking at a cluster.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "namespace", "record"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "namespace", "record", "auto"])]
     pub replay: Option<PathBuf>,
     /// How fast a recording plays: 2 is twice as fast, 0 all at once.
     #[arg(long, global = true, value_name = "TIMES", default_value = "1", requires = "replay", value_parser = speed)]
@@ -147,9 +147,13 @@ mod tests {
         assert!(cli.options.auto && matches!(cli.command, Some(Command::Demo { .. })));
         let cli = Cli::parse_from(["operator-tui", "incidents", "-l", "team=store", "-A"]);
         assert!(cli.command.is_some());
-        for wrong in
-            [&["-n", "a", "-A"][..], &["--speed", "2"], &["--pause", "-1"], &["--replay", "f", "--context", "c"]]
-        {
+        for wrong in [
+            &["-n", "a", "-A"][..],
+            &["--speed", "2"],
+            &["--pause", "-1"],
+            &["--replay", "f", "--context", "c"],
+            &["--replay", "f", "--auto"],
+        ] {
             assert!(Cli::try_parse_from(std::iter::once(&"operator-tui").chain(wrong)).is_err(), "{wrong:?}");
         }
     }

@@ -62,7 +62,7 @@ impl State {
                 self.asked = Some(turn::Asked { act: act.clone(), at: ctx.now });
                 vec![Ask::Do(Request::Act(act).into())]
             }
-            Err(why) => vec![Ask::Say(why)],
+            Err(why) => vec![Ask::Complain(why)],
         }
     }
 
@@ -72,7 +72,7 @@ impl State {
         }
         match turn::reset(stage) {
             Ok(act) => vec![Ask::Confirm(vec![act])],
-            Err(why) => vec![Ask::Say(why)],
+            Err(why) => vec![Ask::Complain(why)],
         }
     }
 

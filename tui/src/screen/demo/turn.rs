@@ -110,7 +110,7 @@ pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
             Err("wait until its actions are done; N turns the page all the same".to_owned())
         }
         ChapterState::Waiting if !forced => {
-            Err(format!("it waits for: {}. space unlocks then, N turns the page all the same", waits_for(current)))
+            Err(format!("it waits for: {} (N turns the page all the same)", waits_for(current)))
         }
         ChapterState::Failed if !forced => {
             Err("an action failed: N turns the page all the same, R brings everything back".to_owned())
