@@ -14,7 +14,7 @@ use crate::rights::Right;
 impl State {
     /// A key was pressed.
     pub(super) fn press(&mut self, action: Action, ctx: &Ctx) -> Vec<Ask> {
-        let stage = self.stage(ctx);
+        let (stage, keys) = (self.stage(ctx), turn::Keys::of(ctx.settings));
         let panels = [Action::Panel1, Action::Panel2, Action::Panel3, Action::Panel4, Action::Panel5];
         if let Some(panel) = panels.iter().position(|one| *one == action) {
             self.focus = panel;
@@ -25,9 +25,9 @@ impl State {
                 Some(session) => vec![Ask::Open(Target::Session(SessionTarget::Id(session.to_owned())))],
                 None => vec![Ask::Say("there is no session yet: an Incident opens one".to_owned())],
             },
-            Action::Next | Action::Open => self.turn(turn::next(&stage, false), &stage, ctx),
-            Action::Force => self.turn(turn::next(&stage, true), &stage, ctx),
-            Action::Previous => self.turn(turn::back(&stage), &stage, ctx),
+            Action::Next | Action::Open => self.turn(turn::next(&stage, false, &keys), &stage, ctx),
+            Action::Force => self.turn(turn::next(&stage, true, &keys), &stage, ctx),
+            Action::Previous => self.turn(turn::back(&stage, &keys), &stage, ctx),
             Action::Reset => self.reset(&stage, ctx),
             Action::Zoom => {
                 self.zoomed = !self.zoomed;

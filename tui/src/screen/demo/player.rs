@@ -131,7 +131,7 @@ impl Player {
 
     fn turn(&mut self, stage: &Stage, now: Timestamp) -> Play {
         let Some(index) = stage.current else {
-            return turn::next(stage, false).map_or(Play::Wait, |act| self.ask(act, now));
+            return turn::following(stage).map_or(Play::Wait, |act| self.ask(act, now));
         };
         let chapter = stage.chapters[index];
         match state(chapter) {
@@ -154,7 +154,7 @@ impl Player {
                     // The controller turns this page.
                     Play::Wait
                 } else {
-                    turn::next(stage, false).map_or(Play::Wait, |act| self.ask(act, now))
+                    turn::following(stage).map_or(Play::Wait, |act| self.ask(act, now))
                 }
             }
             _ => Play::Wait,

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 
 use super::stage::{Stage, is_asked_for, state, status};
 use crate::act::Act;
+use crate::keymap::{Action, Context};
+use crate::settings::Settings;
 use crate::time;
 use crate::world::Named as _;
 
@@ -18,6 +20,26 @@ use crate::world::Named as _;
 const ANSWER: Duration = Duration::from_secs(20);
 /// After this long the screen says what may be wrong.
 const LONG: Duration = Duration::from_secs(8);
+
+/// What the keys are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The next page.
+    pub next: String,
+    /// The next page all the same.
+    pub force: String,
+    /// Back to the beginning.
+    pub reset: String,
+}
+
+impl Keys {
+    /// As the keymap has them.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let key = |action| settings.keymap.key(Context::Demo, action).unwrap_or_else(|| "no key".to_owned());
+        Self { next: key(Action::Next), force: key(Action::Force), reset: key(Action::Reset) }
+    }
+}
 
 /// Something that was asked for and has not come yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,29 +113,37 @@ pub fn enter(chapter: &DemoChapter) -> Act {
     }
 }
 
+/// The first chapter, or the one after the open one, whatever that is at.
+#[must_use]
+pub fn following(stage: &Stage) -> Option<Act> {
+    let index = stage.current.map_or(0, |index| index + 1);
+    ready(stage).ok().and_then(|()| stage.chapters.get(index)).map(|chapter| enter(chapter))
+}
+
 /// The chapter after this one, or why not.
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
+pub fn next(stage: &Stage, forced: bool, keys: &Keys) -> Result<Act, String> {
     ready(stage)?;
+    let Keys { force, reset, .. } = keys;
     let Some(index) = stage.current else {
         return stage.chapters.first().map(|first| enter(first)).ok_or_else(|| "it has no chapters".to_owned());
     };
     let current = stage.chapters[index];
     let Some(following) = stage.chapters.get(index + 1) else {
         let how = if state(current) == ChapterState::Complete { "" } else { "; it is not complete yet" };
-        return Err(format!("this is the last chapter{how}: R brings everything back to the beginning"));
+        return Err(format!("this is the last chapter{how}: {reset} brings everything back to the beginning"));
     };
     match state(current) {
         ChapterState::Countdown | ChapterState::Acting if !forced => {
-            Err("wait until its actions are done; N turns the page all the same".to_owned())
+            Err(format!("wait until its actions are done ({force} turns the page all the same)"))
         }
         ChapterState::Waiting if !forced => {
-            Err(format!("it waits for: {} (N turns the page all the same)", waits_for(current)))
+            Err(format!("it waits for: {} ({force} turns the page all the same)", waits_for(current)))
         }
         ChapterState::Failed if !forced => {
-            Err("an action failed: N turns the page all the same, R brings everything back".to_owned())
+            Err(format!("an action failed: {force} turns the page all the same, {reset} brings everything back"))
         }
         ChapterState::Left if !forced => Err("another chapter is being entered".to_owned()),
         _ => Ok(enter(following)),
@@ -124,12 +154,12 @@ pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
 ///
 /// # Errors
 /// A sentence.
-pub fn back(stage: &Stage) -> Result<Act, String> {
+pub fn back(stage: &Stage, keys: &Keys) -> Result<Act, String> {
     ready(stage)?;
     match stage.current {
         Some(index) if index > 0 => Ok(enter(stage.chapters[index - 1])),
         Some(_) => Err("this is the first chapter".to_owned()),
-        None => Err("no chapter was entered yet: space begins".to_owned()),
+        None => Err(format!("no chapter was entered yet: {} begins", keys.next)),
     }
 }
 

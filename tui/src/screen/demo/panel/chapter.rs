@@ -8,7 +8,7 @@ use super::{Shown, dots, hanging, items, paragraphs, row};
 use crate::page::Ctx;
 use crate::rights::Right;
 use crate::screen::demo::stage::{self, Stage, is_fault};
-use crate::screen::demo::turn::{Asked, waits_for};
+use crate::screen::demo::turn::{Asked, Keys, waits_for};
 use crate::settings::Settings;
 use crate::text;
 use crate::theme::Role;
@@ -129,6 +129,7 @@ fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String
     if let Some(why) = stage.refused() {
         return (format!("{} cannot be played: {why}", glyphs.alarm), Role::Bad);
     }
+    let Keys { next, force, reset } = Keys::of(ctx.settings);
     let may = ctx.rights.may(Right::PatchChapters);
     let keys = |words: &str| match (auto, may) {
         (true, _) => "it plays by itself".to_owned(),
@@ -136,7 +137,7 @@ fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String
         (false, false) => "you may only watch: pages are turned by who may patch demochapters".to_owned(),
     };
     let Some(chapter) = stage.chapter() else {
-        return (keys("space begins"), Role::Key);
+        return (keys(&format!("{next} begins")), Role::Key);
     };
     let status = stage::status(chapter);
     let is_last = stage.current.is_some_and(|index| index + 1 == stage.chapters.len());
@@ -148,23 +149,26 @@ fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String
         }
         ChapterState::Acting => (format!("{} acting{more}", glyphs.run), Role::Busy),
         ChapterState::Waiting => {
-            let keys = keys("space unlocks then, N turns the page now");
+            let keys = keys(&format!("{next} unlocks then, {force} turns the page now"));
             (format!("{} waiting for: {}{more} {keys}", glyphs.wait, waits_for(chapter)), Role::Busy)
         }
         ChapterState::Failed => {
-            let keys = keys("N goes on all the same, R brings everything back");
+            let keys = keys(&format!("{force} goes on all the same, {reset} brings everything back"));
             // An action that failed says itself why.
             let is_said = status.actions.iter().any(|action| action.state == ActionState::Failed);
             let why = status.message.as_deref().filter(|_| !is_said).unwrap_or("an action failed");
             (format!("{} FAILED, {why}: {keys}", glyphs.bad), Role::Bad)
         }
-        ChapterState::Complete if is_last => {
-            (format!("{} Complete, the end: {}", glyphs.good, keys("R brings everything back")), Role::Good)
-        }
+        ChapterState::Complete if is_last => (
+            format!("{} Complete, the end: {}", glyphs.good, keys(&format!("{reset} brings everything back"))),
+            Role::Good,
+        ),
         ChapterState::Complete if chapter.spec.advance == Advance::Auto => {
             (format!("{} Complete: the next page turns by itself", glyphs.good), Role::Good)
         }
-        ChapterState::Complete => (format!("{} Complete: {}", glyphs.good, keys("space turns the page")), Role::Good),
+        ChapterState::Complete => {
+            (format!("{} Complete: {}", glyphs.good, keys(&format!("{next} turns the page"))), Role::Good)
+        }
         ChapterState::Idle | ChapterState::Left | ChapterState::Resetting => {
             (status.message.unwrap_or_else(|| format!("another page is turned to{more}")), Role::Dim)
         }
