@@ -77,7 +77,7 @@ impl Act {
             Self::Retry { name, attempt, .. } => format!("begin attempt {attempt} of {name}"),
             Self::Note { name, .. } => format!("tell the agent of {name}"),
             Self::Enter { name, .. } => format!("enter the chapter {name}"),
-            Self::Reset { .. } => "bring the demo back to its beginning".to_owned(),
+            Self::Reset { reset, .. } => format!("bring the demo back to its beginning (spec.reset: {reset})"),
         }
     }
 

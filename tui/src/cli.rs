@@ -70,7 +70,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "NAMESPACE", default_value = "operator-system")]
     pub operator_namespace: String,
     /// Play a recording instead of looking at a cluster.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "namespace", "record"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "namespace", "record", "auto"])]
     pub replay: Option<PathBuf>,
     /// How fast a recording plays: 2 is twice as fast, 0 all at once.
     #[arg(long, global = true, value_name = "TIMES", default_value = "1", requires = "replay", value_parser = speed)]
@@ -93,8 +93,8 @@ pub struct Options {
     /// Seconds between two chapters of a demo that plays by itself.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub pause: Duration,
-    /// Seconds that one chapter may take when a demo plays by itself.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    /// Seconds that a demo may take that plays by itself.
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
     pub limit: Duration,
     /// Change nothing: what would change something is not offered.
     #[arg(long, global = true)]
@@ -147,9 +147,13 @@ mod tests {
         assert!(cli.options.auto && matches!(cli.command, Some(Command::Demo { .. })));
         let cli = Cli::parse_from(["operator-tui", "incidents", "-l", "team=store", "-A"]);
         assert!(cli.command.is_some());
-        for wrong in
-            [&["-n", "a", "-A"][..], &["--speed", "2"], &["--pause", "-1"], &["--replay", "f", "--context", "c"]]
-        {
+        for wrong in [
+            &["-n", "a", "-A"][..],
+            &["--speed", "2"],
+            &["--pause", "-1"],
+            &["--replay", "f", "--context", "c"],
+            &["--replay", "f", "--auto"],
+        ] {
             assert!(Cli::try_parse_from(std::iter::once(&"operator-tui").chain(wrong)).is_err(), "{wrong:?}");
         }
     }

@@ -12,6 +12,7 @@ use ratatui::layout::Rect;
 use crate::ask::Ask;
 use crate::feed::{FeedEvent, Source};
 use crate::keymap::{Action, Context};
+use crate::msg::Done;
 use crate::rights::Rights;
 use crate::settings::Settings;
 use crate::world::World;
@@ -93,6 +94,14 @@ pub trait Page: Send {
     /// Something came from the feed; the world knows it already. Screens behind the front one are told too.
     fn feed(&mut self, _event: &FeedEvent, _ctx: &Ctx) -> Vec<Ask> {
         Vec::new()
+    }
+    /// A change that somebody asked for was made, or was not. Screens behind the front one are told too.
+    fn done(&mut self, _done: &Done, _ctx: &Ctx) -> Vec<Ask> {
+        Vec::new()
+    }
+    /// Back, inside of the screen: whether there was something to come back from.
+    fn unwind(&mut self) -> bool {
+        false
     }
     /// Called after every message, before the screen is drawn: brings what is kept of the world up to date. Cheap if
     /// nothing changed.

@@ -2,6 +2,7 @@
 
 mod demo;
 mod incidents;
+mod paint;
 mod session;
 mod subjects;
 
@@ -9,6 +10,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ratatui::text::Line;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ask::Target;
@@ -35,8 +37,10 @@ pub struct Known<'a> {
 pub struct Wants {
     /// Lines to print, without their time. They are made harmless when they are printed.
     pub lines: Vec<String>,
-    /// Whether they stand as they are, without a time before them: a story, and not a log.
-    pub is_story: bool,
+    /// Lines to print as they stand, in their looks: a story, and not a log.
+    pub story: Vec<Line<'static>>,
+    /// What went wrong, for the other stream.
+    pub complaint: Option<String>,
     /// Effects on the feed.
     pub cmds: Vec<Cmd>,
     /// The end, with an exit code.
@@ -57,6 +61,10 @@ pub trait Log: Send {
         };
         Wants { lines: vec![line], ..Wants::default() }
     }
+    /// A connection stands otherwise than before, in a line.
+    fn link(&mut self, line: String, _known: &Known) -> Wants {
+        Wants { lines: vec![line], ..Wants::default() }
+    }
     /// Whether there is more to come although nothing is watched any more: a recording is over, and what it has of a
     /// session is not told yet.
     fn waits(&self) -> bool {
@@ -73,8 +81,8 @@ pub trait Log: Send {
 pub fn open(target: &Target, settings: &Settings) -> Box<dyn Log> {
     match target {
         Target::Subjects => Box::new(subjects::SubjectLog::default()),
-        Target::Demo(name) => Box::new(demo::DemoLog::new(name, settings)),
         Target::Session(session) => Box::new(session::SessionLog::new(session.clone())),
+        Target::Demo(name) => Box::new(demo::DemoLog::new(name, settings)),
         Target::Incidents { .. } => Box::new(incidents::IncidentLog::new(target)),
     }
 }
@@ -115,7 +123,8 @@ pub async fn run(
                 }
                 for event in events {
                     if let Some(line) = link(&event, &world) {
-                        print(&line, now);
+                        let wants = log.link(line, &Known { world: &world, now, settings: &settings });
+                        fulfil(wants, feed.as_ref(), now);
                     }
                     world.apply(&event, now);
                     let wants = log.feed(&event, &Known { world: &world, now, settings: &settings });
@@ -146,11 +155,13 @@ pub async fn run(
 
 fn fulfil(wants: Wants, feed: &dyn Feed, now: Timestamp) -> Option<u8> {
     for line in &wants.lines {
-        if wants.is_story {
-            tell(line);
-        } else {
-            print(line, now);
-        }
+        print(line, now);
+    }
+    for line in &wants.story {
+        write(&paint::line(line));
+    }
+    if let Some(complaint) = &wants.complaint {
+        eprintln!("operator-tui: {}", text::one_line(complaint));
     }
     ask_all(feed, wants.cmds);
     wants.end
@@ -174,19 +185,16 @@ fn link(event: &FeedEvent, world: &World) -> Option<String> {
     }
 }
 
-/// A line of a story. Nobody may be left to read it.
-fn tell(line: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{}", text::clean(line)).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
-    }
+/// A line with its time.
+fn print(line: &str, now: Timestamp) {
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    write(&format!("{second} {}", text::one_line(line)));
 }
 
-/// A line with its time. Nobody may be left to read it; then the next write of anything ends the program.
-fn print(line: &str, now: Timestamp) {
+/// Nobody may be left to read it; then there is nothing left to do.
+fn write(line: &str) {
     let mut out = std::io::stdout().lock();
-    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    if writeln!(out, "{second} {}", text::one_line(line)).and_then(|()| out.flush()).is_err() {
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }
 }

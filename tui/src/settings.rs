@@ -42,13 +42,13 @@ pub struct DemoSettings {
     pub auto: bool,
     /// Between a chapter's end and the next one, when it plays by itself.
     pub pause: Duration,
-    /// How long one chapter may take when it plays by itself.
+    /// How long it may take when it plays by itself.
     pub limit: Duration,
 }
 
 impl Default for DemoSettings {
     fn default() -> Self {
-        Self { auto: false, pause: Duration::from_secs(3), limit: Duration::from_mins(5) }
+        Self { auto: false, pause: Duration::from_secs(3), limit: Duration::from_mins(15) }
     }
 }
 

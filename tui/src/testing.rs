@@ -1,6 +1,7 @@
 //! Fixtures, a model that is ready, and a terminal that is text: for tests and benchmarks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod demo;
 mod objects;
 pub mod session;
 

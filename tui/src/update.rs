@@ -32,6 +32,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Cmd> {
         Msg::Feed(events) => feed(model, &events, &mut cmds),
         Msg::Done(done) => {
             model.busy = model.busy.saturating_sub(1);
+            self::done(model, &done, &mut cmds);
             match done {
                 Done::Good(text) => say(model, text, false),
                 Done::Bad(text) => say(model, text, true),
@@ -74,6 +75,14 @@ fn feed(model: &mut Model, events: &[FeedEvent], cmds: &mut Vec<Cmd>) {
             asks.extend(screen.feed(event, &ctx));
         }
     }
+    asks::all(model, asks, cmds);
+}
+
+/// Tells all screens how an effect ended.
+fn done(model: &mut Model, done: &Done, cmds: &mut Vec<Cmd>) {
+    let Model { screens, world, settings, rights, now, size, .. } = &mut *model;
+    let ctx = Ctx { now: *now, world, settings, rights, body: body_of(*size) };
+    let asks: Vec<_> = screens.iter_mut().flat_map(|screen| screen.done(done, &ctx)).collect();
     asks::all(model, asks, cmds);
 }
 

@@ -168,7 +168,7 @@ mod tests {
         let events = vec![
             FeedEvent::Listing { of: Kind::Incidents },
             FeedEvent::Applied { object: incident("inc-1", "tikv", &json!({"status": {"phase": "Running"}})) },
-            FeedEvent::Link { source: Source::Session("s".to_owned()), link: Link::Lost { reason: "gone".to_owned() } },
+            FeedEvent::Link { source: Source::Kind(Kind::Subjects), link: Link::Lost { reason: "gone".to_owned() } },
         ];
         let mut recorder = Recorder::create(&path).unwrap();
         recorder.write(now(), &events).unwrap();

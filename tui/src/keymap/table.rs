@@ -64,7 +64,7 @@ const LINES: &[Line] = {
         (Demo, A::Panel5, &["5"], "", "go to the panel 5", None),
         (Demo, A::Zoom, &["z"], "zoom", "show the panel alone, or all of them", None),
         (Demo, A::Freeze, &["f"], "freeze", "hold the panel still, or let it follow", None),
-        (Demo, A::Open, &["enter"], "open", "open the session", None),
+        (Demo, A::Open, &["enter"], "open", "open the session, on the agent's panel; else turn to the next chapter", None),
         (Demo, A::Down, &["j", "down"], "", "down in the panel", None),
         (Demo, A::Up, &["k", "up"], "", "up in the panel", None),
 

@@ -1,29 +1,32 @@
 //! A demo as a story: what is told, what is done, what the monitor saw, and the agent at work. It plays by itself with
 //! `--auto`; without, it tells what others turn to.
 
+mod telling;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use crds::demo_chapter::{ActionState, ChapterState};
 use jiff::Timestamp;
+use ratatui::text::Line;
 
 use super::{Known, Log, Wants};
-use crate::feed::{FeedEvent, Kind, Link, Request, SubjectKey};
+use crate::feed::{FeedEvent, Request};
 use crate::msg::{Cmd, Done};
-use crate::screen::demo::agent::{Kind as Of, Line, Story};
+use crate::rights::Right;
+use crate::screen::demo::agent::Kind;
 use crate::screen::demo::log::{self, Word};
-use crate::screen::demo::panel::workload::number;
-use crate::screen::demo::stage::{self, Stage};
-use crate::screen::demo::turn::{Play, Player};
-use crate::screen::demo::{missing, workload::Workload};
+use crate::screen::demo::player::{Play, Player};
+use crate::screen::demo::show::Show;
+use crate::screen::demo::stage::{self, Stage, is_fault};
+use crate::screen::demo::{APPLY, MAY_NOT, UNREAD, ending, is_read, missing, unreadable};
 use crate::settings::Settings;
-use crate::text;
-use crate::time;
 use crate::world::Named as _;
+use telling::Teller;
 
-/// As wide as a page.
-const COLUMNS: usize = 100;
-/// Below this many percent of its baseline the workload is worth a line, and above that again.
-const DROP: f64 = -25.0;
+/// Above this, in percent of the baseline, a workload that was low is well again.
+const WELL: f64 = -15.0;
 
 /// What was told of a page.
 #[derive(Debug, Default)]
@@ -37,18 +40,32 @@ struct Told {
 
 /// The story.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is what was told of something else
 pub(super) struct DemoLog {
     name: String,
     player: Option<Player>,
-    log: log::Log,
-    story: Story,
+    /// Pages cannot be turned.
+    may_not: bool,
+    show: Show,
     /// The number of lines of the session that were told.
-    told_lines: usize,
+    spoken: usize,
     pages: HashMap<String, Told>,
-    observed: Option<SubjectKey>,
-    dropped: bool,
+    low: bool,
+    headed: bool,
+    resetting: bool,
     began: Option<Timestamp>,
     refused: Option<String>,
+    /// Whether the last line that was told is empty.
+    blank: bool,
+}
+
+/// Empty lines stand alone.
+fn single(lines: &mut Vec<Line<'static>>, mut blank: bool) -> bool {
+    lines.retain(|line| {
+        let was = std::mem::replace(&mut blank, line.spans.is_empty());
+        !(was && blank)
+    });
+    blank
 }
 
 impl DemoLog {
@@ -57,50 +74,53 @@ impl DemoLog {
         Self {
             name: name.to_owned(),
             player: demo.auto.then(|| Player::new(demo.pause, demo.limit)),
-            log: log::Log::default(),
-            story: Story::default(),
-            told_lines: 0,
+            may_not: settings.read_only,
+            show: Show::default(),
+            spoken: 0,
             pages: HashMap::new(),
-            observed: None,
-            dropped: false,
+            low: false,
+            headed: false,
+            resetting: false,
             began: None,
             refused: None,
+            blank: false,
         }
     }
 
     fn step(&mut self, known: &Known) -> Wants {
-        let mut wants = Wants { is_story: true, ..Wants::default() };
-        if let Some(why) = self.refused.take() {
-            return self.end(Err(why), None, known, wants);
+        let mut wants = self.go_on(known);
+        self.blank = single(&mut wants.story, self.blank);
+        wants
+    }
+
+    fn go_on(&mut self, known: &Known) -> Wants {
+        let mut wants = Wants::default();
+        let began = *self.began.get_or_insert(known.now);
+        if let Some(why) = unreadable(known.world) {
+            return self.end(&Err(why), wants);
         }
-        match known.world.link(Kind::Chapters) {
-            Link::Missing { reason } | Link::Forbidden { reason } => {
-                let why = format!("{reason}; demos are off by default: demo.enabled=true in the chart");
-                return self.end(Err(why), None, known, wants);
+        if let Some(player) = &self.player {
+            if self.may_not {
+                return self.end(&Err(MAY_NOT.to_owned()), wants);
             }
-            _ => {}
+            if !is_read(known.world) && player.is_late(known.now) {
+                return self.end(&Err(UNREAD.to_owned()), wants);
+            }
         }
-        if !Kind::ALL.iter().all(|kind| known.world.is_listed(*kind)) {
+        if !is_read(known.world) {
             return wants;
         }
         let stage = Stage::of(known.world, &self.name);
         if stage.chapters.is_empty() {
-            let why = format!(
-                "{}; kubectl apply -f subjects/NAME/chapters.yaml brings some",
-                missing(&self.name, known.world)
-            );
-            return self.end(Err(why), None, known, wants);
+            let why = format!("{}; {APPLY} brings some", missing(&self.name, known.world));
+            return self.end(&Err(why), wants);
         }
-        self.began.get_or_insert(known.now);
-        self.follow(&stage, &mut wants);
-        let resetting = stage.is_resetting();
-        if !resetting {
-            self.page(&stage, known, &mut wants.lines);
-            self.monitor(&stage, known, &mut wants.lines);
-            self.agent(false, &mut wants.lines);
-            self.workload(&stage, known, &mut wants.lines);
-        }
+        let teller = Teller { settings: known.settings, now: known.now, began };
+        self.tell(&stage, &teller, &mut wants);
         let Some(player) = &mut self.player else { return wants };
+        if let Some(why) = self.refused.take() {
+            player.refused(&why, known.now);
+        }
         match player.play(&stage, known.now) {
             Play::Wait => wants,
             Play::Do(act) => {
@@ -108,211 +128,147 @@ impl DemoLog {
                 wants
             }
             Play::End(end) => {
-                let count = stage.chapters.len();
-                self.agent(true, &mut wants.lines);
-                self.end(end, Some((count, &stage)), known, wants)
+                self.agent(true, false, &teller, &mut wants.story);
+                wants.story.extend(teller.end(&stage, end.is_ok()));
+                self.end(&end, wants)
             }
         }
     }
 
-    fn end(&self, end: Result<(), String>, of: Option<(usize, &Stage)>, known: &Known, mut wants: Wants) -> Wants {
+    fn end(&self, end: &Result<(), String>, mut wants: Wants) -> Wants {
         wants.end = Some(u8::from(end.is_err()));
-        let took = self.began.map(|began| time::elapsed(began, known.now).as_secs()).unwrap_or_default();
-        match end {
-            Ok(()) => {
-                let (count, stage) = of.map_or((0, None), |(count, stage)| (count, Some(stage)));
-                wants.lines.push(String::new());
-                wants.lines.push(format!("The demo {} is complete: {count} chapters in {took} s.", self.name));
-                for incident in stage.into_iter().flat_map(|stage| &stage.incidents) {
-                    let status = incident.status.clone().unwrap_or_default();
-                    wants.lines.push(format!(
-                        "  {}: {}, {} turns, {} commands, {}",
-                        incident.named(),
-                        status.phase.as_str(),
-                        status.turns.unwrap_or_default(),
-                        status.commands.unwrap_or_default(),
-                        status.cost.unwrap_or_else(|| "no cost".to_owned()),
-                    ));
-                    if let Some(cause) = status.root_cause {
-                        wants.lines.extend(indented(&format!("root cause: {cause}"), "  ", "    "));
-                    }
-                }
-            }
-            // A log's reader looks at the end; a script's at what is on the other stream.
-            Err(why) => {
-                eprintln!("operator-tui: the demo {} did not come to its end: {}", self.name, text::one_line(&why));
-            }
+        if end.is_err() {
+            wants.complaint = Some(ending(&self.name, end));
         }
         wants
     }
 
-    fn follow(&mut self, stage: &Stage, wants: &mut Wants) {
-        if self.observed != stage.subject {
-            self.observed.clone_from(&stage.subject);
-            if let Some(subject) = stage.subject.clone() {
-                wants.cmds.push(Cmd::Feed(Request::Observe { subject }));
-            }
+    /// All that is new.
+    fn tell(&mut self, stage: &Stage, teller: &Teller, wants: &mut Wants) {
+        let lines = &mut wants.story;
+        if !self.headed {
+            self.headed = true;
+            lines.extend(teller.head(&self.name, stage));
         }
-        let session = stage.session().unwrap_or_default();
-        if !session.is_empty() && self.story.session != session {
-            if !self.story.session.is_empty() {
-                wants.cmds.push(Cmd::Feed(Request::Unfollow { session: self.story.session.clone() }));
+        let resetting = stage.is_resetting();
+        if resetting && !self.resetting {
+            lines.extend(teller.chapter(&[("what was done before is taken back", crate::theme::Role::Busy)]));
+        }
+        if self.resetting && !resetting {
+            lines.extend(teller.chapter(&[("the demo is at its beginning", crate::theme::Role::Good)]));
+        }
+        self.resetting = resetting;
+        if stage.session().is_some_and(|session| session != self.show.story.session) {
+            self.agent(true, false, teller, lines);
+            self.spoken = 0;
+        }
+        if !resetting {
+            self.page(stage, teller, lines);
+        }
+        let (seen, requests) = self.show.settle(stage, teller.now);
+        wants.cmds.extend(requests.into_iter().map(Cmd::Feed));
+        // What nobody could say for a moment is noise in a story, and so is what is put in order before it.
+        if !resetting && (self.player.as_ref().is_none_or(Player::has_begun) || stage.current.is_none()) {
+            let is_noise =
+                |line: &log::Line| line.word == Word::Unknown || line.word == Word::Ok && !line.name.is_empty();
+            for line in seen.iter().filter(|line| !is_noise(line)) {
+                lines.extend(teller.monitor(line));
             }
-            (self.story, self.told_lines) = (Story::of(session), 0);
-            wants.cmds.push(Cmd::Feed(Request::Follow { session: session.to_owned(), after: 0 }));
+            let is_over = stage.incident().is_none_or(|incident| stage::phase(incident).is_finished());
+            self.agent(false, is_over, teller, lines);
+            self.workload(teller, lines);
         }
     }
 
-    fn page(&mut self, stage: &Stage, known: &Known, lines: &mut Vec<String>) {
+    fn page(&mut self, stage: &Stage, teller: &Teller, lines: &mut Vec<Line<'static>>) {
         let Some(chapter) = stage.chapter() else { return };
+        // What was played before a demo that plays by itself is at its beginning is not its story.
+        if self.player.as_ref().is_some_and(|player| !player.has_begun()) {
+            return;
+        }
         let status = stage::status(chapter);
         let told = self.pages.entry(chapter.named().to_owned()).or_default();
-        let glyphs = known.settings.glyphs;
         if told.entered != status.entered {
             *told = Told { entered: status.entered, ..Told::default() };
-            let number = stage.current.unwrap_or_default() + 1;
-            let title = text::one_line(&chapter.spec.title);
-            let head = format!("{0}{0} {number}/{1}  {title} ", glyphs.rule, stage.chapters.len());
-            lines.push(String::new());
-            lines.push(format!("{head}{}", glyphs.rule.repeat(COLUMNS.saturating_sub(text::width(&head)))));
-            for (index, paragraph) in stage::narration(chapter).split("\n\n").enumerate() {
-                if index > 0 {
-                    lines.push(String::new());
-                }
-                lines.extend(indented(paragraph, "", ""));
-            }
+            lines.extend(teller.page(stage, chapter));
         }
         if status.state == ChapterState::Countdown && !told.counted {
             told.counted = true;
-            let left =
-                status.acts_at.as_ref().map(|at| time::elapsed(known.now, at.0).as_secs_f64()).unwrap_or_default();
-            lines.push(format!("  in {left:.0} s"));
+            lines.extend(teller.countdown(&status));
         }
         for (index, action) in status.actions.iter().enumerate() {
             let before = told.actions.get(index).copied().unwrap_or_default();
-            if before == action.state || matches!(action.state, ActionState::Planned | ActionState::Begun) {
-                continue;
+            if before != action.state && !matches!(action.state, ActionState::Planned | ActionState::Begun) {
+                lines.extend(teller.action(action, is_fault(chapter, index)));
             }
-            let targets = action.targets.join(", ");
-            let at = if targets.is_empty() || action.says.contains(&targets) {
-                String::new()
-            } else {
-                format!(" ({targets})")
-            };
-            let said = action.message.as_ref().filter(|said| !said.is_empty());
-            let said = said.map(|said| format!(": {}", text::one_line(said))).unwrap_or_default();
-            lines.push(format!(
-                "  {} {}: {}{at}{said}",
-                glyphs.event,
-                stage::action_words(action.state),
-                text::one_line(&action.says)
-            ));
         }
         told.actions = status.actions.iter().map(|action| action.state).collect();
         if status.state == ChapterState::Waiting && !told.waits && !chapter.spec.waiting.is_empty() {
             told.waits = true;
-            lines.push(format!("  {} waiting until {}", glyphs.wait, text::one_line(&chapter.spec.waiting)));
+            lines.extend(teller.waiting(chapter));
         }
-        if status.state == ChapterState::Complete && told.waits && !told.over {
+        if matches!(status.state, ChapterState::Complete | ChapterState::Failed) && !told.over {
             told.over = true;
-            let took = status.entered_at.zip(status.completed_at).map(|(from, to)| time::elapsed(from.0, to.0));
-            lines.push(format!("  {} complete after {}", glyphs.good, time::took(took.unwrap_or_default())));
+            lines.extend(teller.over(&status, told.waits));
         }
     }
 
-    fn monitor(&mut self, stage: &Stage, known: &Known, lines: &mut Vec<String>) {
-        for line in self.log.see(stage, known.now) {
-            // What is only unknown for a moment is noise in a story.
-            if line.word == Word::Unknown {
-                continue;
-            }
-            let (clock, word) = (time::clock(line.at), text::fit(line.word.text(), 7, ""));
-            lines.extend(indented(&format!("{clock} {word} {}  {}", line.name, line.text), "  ", "                  "));
-        }
-    }
-
-    fn agent(&mut self, all: bool, lines: &mut Vec<String>) {
-        while let Some(line) = self.story.lines.get(self.told_lines) {
-            if line.kind == (Of::Command { good: None }) && !all {
+    /// What the agent did since. A command is told with how it ended, so those that run wait, unless `all` is told.
+    fn agent(&mut self, all: bool, is_over: bool, teller: &Teller, lines: &mut Vec<Line<'static>>) {
+        let story = &self.show.story;
+        let dropped = story.count.saturating_sub(story.lines.len());
+        let open = [Kind::Command { good: None }, Kind::Check { good: None }];
+        while let Some(line) = story.lines.get(self.spoken.saturating_sub(dropped)) {
+            if open.contains(&line.kind) && !all {
                 break;
             }
-            lines.extend(spoken(line));
-            self.told_lines += 1;
+            lines.extend(teller.agent(line, is_over || all));
+            self.spoken = self.spoken.max(dropped) + 1;
         }
     }
 
-    fn workload(&mut self, stage: &Stage, known: &Known, lines: &mut Vec<String>) {
-        let workload = Workload::of(known.world, stage);
-        let (Some(now), Some(change), Some(baseline)) = (workload.now, workload.change(), workload.baseline) else {
-            return;
-        };
-        if (change < DROP) != self.dropped {
-            self.dropped = change < DROP;
-            let label = text::one_line(&workload.label);
-            lines.push(format!(
-                "  {label}: {}{} ({change:+.0}% of baseline {})",
-                number(now),
-                workload.unit,
-                number(baseline)
-            ));
+    fn workload(&mut self, teller: &Teller, lines: &mut Vec<Line<'static>>) {
+        let gauge = &self.show.gauge;
+        let is_low = if self.low { gauge.change().is_none_or(|change| change < WELL) } else { gauge.is_low() };
+        if is_low != self.low {
+            self.low = is_low;
+            lines.extend(teller.workload(gauge, is_low));
         }
     }
-}
-
-/// A line of the session, as it is told.
-fn spoken(line: &Line) -> Vec<String> {
-    let (sign, more) = match line.kind {
-        Of::Thought => ("    ∴ ", "      "),
-        Of::Command { good: Some(true) } => ("    ✓ $ ", "        "),
-        Of::Command { good: Some(false) } => ("    ✗ $ ", "        "),
-        Of::Command { good: None } => ("    ● $ ", "        "),
-        Of::Output => ("      └ ", "        "),
-        Of::Change => ("    ► ", "      "),
-        Of::Conclusion => ("    ■ ", "      "),
-        Of::Check { good: Some(false) } => ("    ✗ ", "      "),
-        Of::Check { good: None } => ("    ◎ ", "      "),
-        Of::Check { good: Some(true) } => ("    ✓ ", "      "),
-        Of::Control => ("    ! ", "      "),
-    };
-    if line.end.is_empty() {
-        let one = matches!(line.kind, Of::Output);
-        let mut lines = indented(&line.text, sign, more);
-        if one {
-            lines.truncate(1);
-        }
-        return lines;
-    }
-    let room = COLUMNS.saturating_sub(text::width(sign) + text::width(&line.end) + 2);
-    vec![format!("{sign}{}  {}", text::fit(&line.text, room, "…"), line.end)]
-}
-
-/// A text over several lines, the first after `first` and the others after `more`.
-fn indented(words: &str, first: &str, more: &str) -> Vec<String> {
-    let columns = COLUMNS.saturating_sub(text::width(more).max(text::width(first)));
-    let wrapped = text::wrap(&text::one_line(words), columns, 12);
-    let mark = |index: usize| if index == 0 { first } else { more };
-    wrapped.iter().enumerate().map(|(index, line)| format!("{}{line}", mark(index))).collect()
 }
 
 impl Log for DemoLog {
-    fn begin(&mut self, _: &Known) -> Wants {
+    fn begin(&mut self, known: &Known) -> Wants {
+        self.began = Some(known.now);
+        if let Some(player) = &mut self.player {
+            player.begin(known.now);
+        }
         Wants::default()
     }
 
     fn feed(&mut self, event: &FeedEvent, known: &Known) -> Wants {
-        if let FeedEvent::Entries { session, entries, .. } = event
-            && *session == self.story.session
-        {
-            self.story.take(entries);
+        if let FeedEvent::Right { right: Right::PatchChapters, granted } = event {
+            self.may_not = !granted || known.settings.read_only;
         }
+        self.show.feed(event, known.now);
         self.step(known)
     }
 
     fn done(&mut self, done: &Done, known: &Known) -> Wants {
+        let mut wants = Wants::default();
         if let Done::Bad(why) = done {
             self.refused = Some(why.clone());
+            let teller = Teller { settings: known.settings, now: known.now, began: self.began.unwrap_or(known.now) };
+            wants.story.extend(teller.chapter(&[(why, crate::theme::Role::Warn)]));
         }
-        self.step(known)
+        let more = self.step(known);
+        wants.story.extend(more.story);
+        Wants { story: wants.story, ..more }
+    }
+
+    fn link(&mut self, line: String, known: &Known) -> Wants {
+        let teller = Teller { settings: known.settings, now: known.now, began: self.began.unwrap_or(known.now) };
+        Wants { story: teller.chapter(&[(&line, crate::theme::Role::Warn)]), ..Wants::default() }
     }
 
     fn tick(&mut self, known: &Known) -> Wants {

@@ -1,60 +1,68 @@
 //! The Demo screen: the system, the page that is told, what the monitor sees, the agent at work, and how much the system
 //! does, all at once.
 //!
-//! * `stage`: what stands there, read from the world; `turn`: which page is next, and the player that turns pages by
-//!   itself (pure); `log`, `agent`, `workload`: what is kept of what came;
-//! * `panel`: one file a panel; `layout`: where they stand.
+//! * `stage`: what stands there, read from the world; `turn`: which page is next; `player`: turns pages by itself. All
+//!   three are pure;
+//! * `show`: what is kept of what came: `log` (the monitor), `agent` (the session), `workload` (the gauge);
+//! * `panel`: one file a panel; `layout`: where they stand; `draw`: how they get there.
 
 pub mod agent;
+mod draw;
+mod keys;
 pub mod layout;
 pub mod log;
 pub mod panel;
+pub mod player;
+pub mod show;
 pub mod stage;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 pub mod workload;
 
 use std::time::Duration;
 
+use crds::demo_chapter::ChapterState;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
 
-use crate::ask::{Ask, SessionTarget, Target};
-use crate::feed::{FeedEvent, Kind, Link, Request, Source, SubjectKey};
+use crate::ask::Ask;
+use crate::feed::{FeedEvent, Kind, Link, Object, Request};
 use crate::keymap::{Action, Context};
+use crate::msg::Done;
 use crate::page::{Ctx, Page};
-use crate::theme::Role;
-use crate::view::message;
-use crate::view::panel::Panel;
-use crate::{text, time};
-use agent::Story;
-use log::Log;
+use crate::time;
+use crate::world::{Named as _, World};
 use panel::Shown;
+use player::{Play, Player};
+use show::Show;
 use stage::Stage;
-use turn::{Asked, Play, Player};
-use workload::Workload;
+use turn::Asked;
 
 /// How many panels there are.
 pub const PANELS: usize = 5;
-/// How often something that moves by itself is drawn anew.
-const MOVES: Duration = Duration::from_millis(500);
+/// The panel of the page.
+const CHAPTER: usize = 1;
+/// The panel of the agent.
+const AGENT: usize = 3;
 
 /// Its state.
 #[derive(Debug)]
 pub struct State {
     name: String,
-    log: Log,
-    story: Story,
+    show: Show,
+    /// What was asked for by hand and has not come: nothing else is asked for meanwhile.
     asked: Option<Asked>,
     player: Option<Player>,
     ended: bool,
-    observed: Option<SubjectKey>,
     focus: usize,
     zoomed: bool,
     /// Where each panel is scrolled to: lines from its top, or from its end for those that follow.
     scrolled: [usize; PANELS],
+    /// How many lines the panels that follow had when they were scrolled.
+    counted: [usize; PANELS],
     /// What a panel that is held still shows.
-    frozen: [Option<Vec<Line<'static>>>; PANELS],
+    frozen: [Option<Box<Shown>>; PANELS],
 }
 
 impl State {
@@ -63,15 +71,14 @@ impl State {
     pub fn new(name: String) -> Self {
         Self {
             name,
-            log: Log::default(),
-            story: Story::default(),
+            show: Show::default(),
             asked: None,
             player: None,
             ended: false,
-            observed: None,
-            focus: 1,
+            focus: CHAPTER,
             zoomed: false,
             scrolled: [0; PANELS],
+            counted: [0; PANELS],
             frozen: [const { None }; PANELS],
         }
     }
@@ -80,155 +87,105 @@ impl State {
         Stage::of(ctx.world, &self.name)
     }
 
-    /// Asks for a page, unless one is asked for already.
-    fn turn(&mut self, act: Result<crate::act::Act, String>, ctx: &Ctx) -> Vec<Ask> {
-        if let Some(asked) = &self.asked {
-            return vec![Ask::Say(asked.words())];
-        }
-        match act {
-            Ok(act) => {
-                self.asked = Some(Asked { act: act.clone(), at: ctx.now });
-                vec![Ask::Do(Request::Act(act).into())]
-            }
-            Err(why) => vec![Ask::Say(why)],
-        }
+    /// What is asked for and has not come, by hand or by the player.
+    fn waits(&self) -> Option<&Asked> {
+        self.asked.as_ref().or_else(|| self.player.as_ref().and_then(Player::asked))
     }
 
     /// Whether a panel's end is what one wants to see.
     fn follows(panel: usize) -> bool {
-        matches!(panel, 2 | 3)
+        matches!(panel, 2 | AGENT)
     }
 
-    fn scroll(&mut self, down: bool) {
-        let at = &mut self.scrolled[self.focus];
-        *at = if down == Self::follows(self.focus) { at.saturating_sub(1) } else { *at + 1 };
-    }
-
-    fn shown(&self, panel: usize, stage: &Stage, ctx: &Ctx, columns: usize) -> Shown {
-        let (settings, now) = (ctx.settings, ctx.now);
-        let auto = self.player.is_some();
-        let mut shown = match panel {
-            0 => panel::cluster::show(stage, ctx.world, settings, now, columns),
-            1 => panel::chapter::show(stage, self.asked.as_ref(), auto, settings, now, columns),
-            2 => panel::monitor::show(&self.log, settings, columns),
-            3 => {
-                let source = Source::Session(self.story.session.clone());
-                let link = ctx.world.connection(&source).map(|connection| &connection.link);
-                panel::agent::show(stage, &self.story, link, settings, now, columns)
+    /// Brings what is kept up to date.
+    fn sync(&mut self, stage: &Stage, ctx: &Ctx) -> Vec<Ask> {
+        let (_, requests) = self.show.settle(stage, ctx.now);
+        // Who reads further up stays there while lines come below.
+        for (panel, count) in [(2, self.show.log.count), (AGENT, self.show.story.count)] {
+            if self.scrolled[panel] > 0 {
+                self.scrolled[panel] += count.saturating_sub(self.counted[panel]);
             }
-            _ => panel::workload::show(&Workload::of(ctx.world, stage), settings, columns),
-        };
-        if let Some(frozen) = &self.frozen[panel] {
-            shown.lines.clone_from(frozen);
-            shown.right = format!("{} FROZEN", settings.glyphs.pause);
+            self.counted[panel] = count;
         }
-        shown.title = format!("{} {}", panel + 1, shown.title);
-        shown
-    }
-
-    fn draw_panel(&self, panel: usize, stage: &Stage, ctx: &Ctx, frame: &mut Frame, area: Rect) {
-        let shown = self.shown(panel, stage, ctx, usize::from(area.width).saturating_sub(4));
-        let role = match (shown.trouble, self.focus == panel) {
-            (true, _) => Role::Trouble,
-            (false, true) => Role::Focus,
-            (false, false) => Role::Border,
-        };
-        let rows = usize::from(area.height.saturating_sub(2));
-        let hidden = shown.lines.len().saturating_sub(rows);
-        let scrolled = self.scrolled[panel].min(hidden);
-        let from = if Self::follows(panel) { hidden - scrolled } else { scrolled };
-        let glyphs = ctx.settings.glyphs;
-        let right = match (hidden, Self::follows(panel), scrolled) {
-            (0, _, _) => shown.right.clone(),
-            (_, true, 0) => format!("{}  {} follow", shown.right, glyphs.down),
-            (_, true, _) => format!("{}  {} {scrolled} below", shown.right, glyphs.pause),
-            (_, false, _) if scrolled < hidden => format!("{}  {} more", shown.right, glyphs.down),
-            _ => shown.right.clone(),
-        };
-        let inner = Panel { title: &shown.title, right: right.trim(), role }.draw(ctx.settings, frame, area);
-        for (row, line) in (inner.y..inner.bottom()).zip(shown.lines.into_iter().skip(from)) {
-            let place = Rect::new(inner.x + 1, row, inner.width.saturating_sub(2), 1);
-            frame.render_widget(line, place);
-        }
-    }
-
-    /// What is there instead of a demo.
-    fn nothing(&self, ctx: &Ctx, frame: &mut Frame, area: Rect) {
-        let say = |frame: &mut Frame, sentence: &str, more: &[&str]| {
-            message::draw(ctx.settings, frame, area, sentence, more);
-        };
-        match ctx.world.link(Kind::Chapters) {
-            Link::Missing { reason } => {
-                say(frame, reason, &["demos are off by default: demo.enabled=true in the chart"]);
-            }
-            Link::Forbidden { reason } => say(frame, reason, &[]),
-            Link::Lost { reason } if !ctx.world.is_listed(Kind::Chapters) => say(frame, reason, &[]),
-            _ if !ctx.world.is_listed(Kind::Chapters) => say(frame, "reading the chapters…", &[]),
-            _ => {
-                let there = missing(&self.name, ctx.world);
-                say(frame, &there, &["kubectl apply -f subjects/NAME/chapters.yaml"]);
-            }
-        }
-    }
-
-    /// Follows what the stage is about.
-    fn follow(&mut self, stage: &Stage) -> Vec<Ask> {
-        let mut asks = Vec::new();
-        if self.observed != stage.subject {
-            if let Some(subject) = self.observed.take() {
-                asks.push(Ask::Do(Request::Unobserve { subject }.into()));
-            }
-            if let Some(subject) = &stage.subject {
-                asks.push(Ask::Do(Request::Observe { subject: subject.clone() }.into()));
-            }
-            self.observed.clone_from(&stage.subject);
-        }
-        let session = stage.session().unwrap_or_default();
-        if self.story.session != session {
-            if !self.story.session.is_empty() {
-                asks.push(Ask::Do(Request::Unfollow { session: self.story.session.clone() }.into()));
-            }
-            self.story = Story::of(session);
-            self.scrolled[3] = 0;
-            if !session.is_empty() {
-                asks.push(Ask::Do(Request::Follow { session: session.to_owned(), after: 0 }.into()));
-            }
-        }
-        asks
+        requests.into_iter().map(does).collect()
     }
 
     fn play(&mut self, stage: &Stage, ctx: &Ctx) -> Vec<Ask> {
         let Some(player) = self.player.as_mut().filter(|_| !self.ended) else { return Vec::new() };
-        if !ctx.world.is_listed(Kind::Chapters) || !ctx.world.is_listed(Kind::Incidents) {
-            return Vec::new();
+        if let Some(why) = unreadable(ctx.world) {
+            return self.end(&Err(why));
+        }
+        if !is_read(ctx.world) {
+            let end = player.is_late(ctx.now).then(|| self.end(&Err(UNREAD.to_owned())));
+            return end.unwrap_or_default();
         }
         if stage.chapters.is_empty() {
-            self.ended = true;
-            return vec![Ask::End { code: 1, words: missing(&self.name, ctx.world) }];
+            let why = missing(&self.name, ctx.world);
+            return self.end(&Err(why));
+        }
+        if !ctx.rights.may(crate::rights::Right::PatchChapters) {
+            return self.end(&Err(MAY_NOT.to_owned()));
         }
         match player.play(stage, ctx.now) {
             Play::Wait => Vec::new(),
-            Play::Do(act) => {
-                self.asked = Some(Asked { act: act.clone(), at: ctx.now });
-                vec![Ask::Do(Request::Act(act).into())]
-            }
-            Play::End(end) => {
-                self.ended = true;
-                let code = u8::from(end.is_err());
-                let words = end.err().map_or_else(
-                    || format!("the demo {} is complete", self.name),
-                    |why| format!("the demo {} did not come to its end: {why}", self.name),
-                );
-                vec![Ask::End { code, words }]
-            }
+            Play::Do(act) => vec![does(Request::Act(act))],
+            Play::End(end) => self.end(&end),
         }
+    }
+
+    fn end(&mut self, end: &Result<(), String>) -> Vec<Ask> {
+        self.ended = true;
+        let code = u8::from(end.is_err());
+        vec![Ask::End { code, words: ending(&self.name, end) }]
     }
 }
 
+/// Why somebody who may not turn pages cannot play a demo.
+pub const MAY_NOT: &str = "pages are turned by who may patch demochapters, and you may not (or --read-only is given)";
+
+/// Why a demo did not even begin.
+pub const UNREAD: &str = "the time limit is over, and the cluster could not be read";
+
+fn does(request: Request) -> Ask {
+    Ask::Do(request.into())
+}
+
+/// What is said at the end of a demo that played by itself.
+#[must_use]
+pub fn ending(name: &str, end: &Result<(), String>) -> String {
+    match end {
+        Ok(()) => format!("the demo {name} is complete"),
+        Err(why) => format!("the demo {name} did not come to its end: {why}"),
+    }
+}
+
+/// Why what a demo is made of cannot be read at all.
+#[must_use]
+pub fn unreadable(world: &World) -> Option<String> {
+    [Kind::Chapters, Kind::Subjects, Kind::Incidents].into_iter().find_map(|kind| match world.link(kind) {
+        Link::Missing { reason } if kind == Kind::Chapters => Some(format!("{reason}; {ENABLE}")),
+        Link::Forbidden { reason } | Link::Missing { reason } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// Whether all that a demo is made of was read.
+#[must_use]
+pub fn is_read(world: &World) -> bool {
+    Kind::ALL.iter().all(|kind| world.is_listed(*kind))
+}
+
+/// How demos are switched on.
+pub const ENABLE: &str = "demos are off by default: helm upgrade operator charts/operator -n operator-system \
+                          --reuse-values --set demo.enabled=true";
+/// How chapters get into the cluster.
+pub const APPLY: &str = "kubectl apply -f subjects/NAME/chapters.yaml";
+
 /// There is no such demo: which there are.
 #[must_use]
-pub fn missing(name: &str, world: &crate::world::World) -> String {
-    let mut there: Vec<&str> = world.chapters.iter().map(|(_, chapter)| chapter.spec.demo.as_str()).collect();
+pub fn missing(name: &str, world: &World) -> String {
+    let mut there: Vec<String> =
+        world.chapters.iter().map(|(_, chapter)| format!("{} ({})", chapter.spec.demo, chapter.space())).collect();
     there.sort_unstable();
     there.dedup();
     let there = if there.is_empty() {
@@ -244,103 +201,80 @@ impl Page for State {
         Context::Demo
     }
 
-    fn crumbs(&self, ctx: &Ctx) -> Vec<String> {
+    fn crumbs(&self, _: &Ctx) -> Vec<String> {
         let mut crumbs = vec!["demo".to_owned(), self.name.clone()];
         if self.zoomed {
-            crumbs.push(self.shown(self.focus, &self.stage(ctx), ctx, 40).title);
+            crumbs.push(draw::NAMES[self.focus].to_lowercase());
         }
         crumbs
     }
 
     fn facts(&self, ctx: &Ctx) -> Vec<String> {
-        let auto = if self.player.is_some() { "auto" } else { "" };
-        vec![auto.to_owned(), time::clock(ctx.now)]
+        let stage = self.stage(ctx);
+        let place = stage
+            .current
+            .filter(|_| !stage.is_resetting())
+            .map(|index| format!("{}/{}", index + 1, stage.chapters.len()));
+        let auto = self.player.as_ref().map(|_| "auto".to_owned());
+        let clock = self.tick(ctx).map(|_| time::clock(ctx.now));
+        [auto, place, clock].into_iter().flatten().collect()
     }
 
     fn enter(&mut self, ctx: &Ctx) -> Vec<Ask> {
         let demo = &ctx.settings.demo;
         if demo.auto && self.player.is_none() {
-            self.player = Some(Player::new(demo.pause, demo.limit));
+            let mut player = Player::new(demo.pause, demo.limit);
+            player.begin(ctx.now);
+            self.player = Some(player);
         }
-        Vec::new()
+        // Another screen may have followed the same session, and let it go.
+        self.show.again().map(does).into_iter().collect()
     }
 
     fn close(&mut self, _: &Ctx) -> Vec<Ask> {
-        let mut asks = Vec::new();
-        if let Some(subject) = self.observed.take() {
-            asks.push(Ask::Do(Request::Unobserve { subject }.into()));
-        }
-        if !self.story.session.is_empty() {
-            asks.push(Ask::Do(Request::Unfollow { session: std::mem::take(&mut self.story.session) }.into()));
-        }
-        asks
+        self.show.end().into_iter().map(does).collect()
     }
 
     fn act(&mut self, action: Action, ctx: &Ctx) -> Vec<Ask> {
-        let stage = self.stage(ctx);
-        match action {
-            Action::Next | Action::Force => self.turn(turn::next(&stage, action == Action::Force), ctx),
-            Action::Previous => self.turn(turn::back(&stage), ctx),
-            Action::Reset => match turn::reset(&stage) {
-                Ok(act) => vec![Ask::Confirm(vec![act])],
-                Err(why) => vec![Ask::Say(why)],
-            },
-            Action::Panel1 | Action::Panel2 | Action::Panel3 | Action::Panel4 | Action::Panel5 => {
-                let all = [Action::Panel1, Action::Panel2, Action::Panel3, Action::Panel4, Action::Panel5];
-                self.focus = all.iter().position(|one| *one == action).unwrap_or(self.focus);
-                Vec::new()
-            }
-            Action::Zoom => {
-                self.zoomed = !self.zoomed;
-                Vec::new()
-            }
-            Action::Freeze => {
-                let panel = self.focus;
-                self.frozen[panel] = match self.frozen[panel].take() {
-                    Some(_) => None,
-                    None => Some(self.shown(panel, &stage, ctx, usize::from(ctx.body.width)).lines),
-                };
-                Vec::new()
-            }
-            Action::Down | Action::Up => {
-                self.scroll(action == Action::Down);
-                Vec::new()
-            }
-            Action::Open => match stage.session() {
-                Some(session) => vec![Ask::Open(Target::Session(SessionTarget::Id(session.to_owned())))],
-                None => vec![Ask::Say("there is no session yet: an Incident opens one".to_owned())],
-            },
-            Action::Back if self.zoomed => {
-                self.zoomed = false;
-                Vec::new()
-            }
-            Action::Back => vec![Ask::Back],
-            _ => Vec::new(),
-        }
+        self.press(action, ctx)
     }
 
-    fn feed(&mut self, event: &FeedEvent, _: &Ctx) -> Vec<Ask> {
-        if let FeedEvent::Entries { session, entries, .. } = event
-            && *session == self.story.session
-        {
-            self.story.take(entries);
+    fn unwind(&mut self) -> bool {
+        std::mem::replace(&mut self.zoomed, false)
+    }
+
+    fn feed(&mut self, event: &FeedEvent, ctx: &Ctx) -> Vec<Ask> {
+        self.show.feed(event, ctx.now);
+        // While another screen is in front, nothing of what happens meanwhile is missed.
+        let is_news = match event {
+            FeedEvent::Applied { object: Object::Incident(incident) } => {
+                ctx.world.is_listed(Kind::Incidents) && self.show.is_about(incident)
+            }
+            FeedEvent::Applied { object: Object::Subject(_) } => ctx.world.is_listed(Kind::Subjects),
+            _ => false,
+        };
+        if is_news { self.sync(&self.stage(ctx), ctx) } else { Vec::new() }
+    }
+
+    fn done(&mut self, done: &Done, ctx: &Ctx) -> Vec<Ask> {
+        if let Done::Bad(why) = done {
+            self.asked = None;
+            if let Some(player) = &mut self.player {
+                player.refused(why, ctx.now);
+            }
         }
         Vec::new()
     }
 
     fn settle(&mut self, ctx: &Ctx) -> Vec<Ask> {
         let stage = self.stage(ctx);
-        let mut asks = self.follow(&stage);
-        if stage.is_at_its_beginning() && !self.log.lines.is_empty() {
-            self.log.clear();
-        }
-        self.log.see(&stage, ctx.now);
+        let mut asks = self.sync(&stage, ctx);
         if let Some(asked) = &self.asked {
             if asked.has_come(&stage) {
                 self.asked = None;
             } else if asked.is_lost(&stage, ctx.now) {
                 self.asked = None;
-                asks.push(Ask::Complain("the page was not turned: the API server did not take it".to_owned()));
+                asks.push(Ask::Complain("the page was not turned: the API server did not answer".to_owned()));
             }
         }
         asks.extend(self.play(&stage, ctx));
@@ -348,53 +282,18 @@ impl Page for State {
     }
 
     fn tick(&self, ctx: &Ctx) -> Option<Duration> {
-        // Countdown, stopwatch and ages move by themselves; a demo that stands still costs a frame a second.
+        // Countdown, stopwatch and ages move by themselves; a demo that has not begun stands still.
         let stage = self.stage(ctx);
+        if stage.chapter().is_some_and(|chapter| stage::state(chapter) == ChapterState::Countdown) {
+            return Some(Duration::from_millis(250));
+        }
         let moves = self.player.is_some() || stage.current.is_some() || stage.is_resetting() || self.asked.is_some();
-        moves.then_some(MOVES)
+        moves.then(|| {
+            time::until_next_age(Duration::from_nanos(u64::try_from(ctx.now.subsec_nanosecond()).unwrap_or(0)))
+        })
     }
 
     fn draw(&self, ctx: &Ctx, frame: &mut Frame, area: Rect) {
-        let stage = self.stage(ctx);
-        if stage.chapters.is_empty() {
-            return self.nothing(ctx, frame, area);
-        }
-        if self.zoomed {
-            return self.draw_panel(self.focus, &stage, ctx, frame, area);
-        }
-        match layout::places(area) {
-            layout::Places::All(places) => {
-                for (panel, place) in places.into_iter().enumerate() {
-                    self.draw_panel(panel, &stage, ctx, frame, place);
-                }
-            }
-            layout::Places::One { tabs, panel } => {
-                self.tabs(&stage, ctx, frame, tabs);
-                self.draw_panel(self.focus, &stage, ctx, frame, panel);
-            }
-        }
+        draw::draw(self, ctx, frame, area);
     }
 }
-
-impl State {
-    /// The names of all panels, where there is room for one.
-    fn tabs(&self, stage: &Stage, ctx: &Ctx, frame: &mut Frame, area: Rect) {
-        let names = ["Cluster", "Chapter", "Monitor", "Agent", "Workload"];
-        let mut x = area.x;
-        for (panel, name) in names.into_iter().enumerate() {
-            let trouble = self.shown(panel, stage, ctx, 40).trouble;
-            let alarm = if trouble { ctx.settings.glyphs.alarm } else { "" };
-            let label = format!(" {} {name}{alarm} ", panel + 1);
-            let role = match (panel == self.focus, trouble) {
-                (true, _) => Role::Selected,
-                (false, true) => Role::Trouble,
-                (false, false) => Role::Dim,
-            };
-            crate::view::panel::line(frame, x, area.y, &label, ctx.settings.theme.style(role));
-            x += u16::try_from(text::width(&label)).unwrap_or(u16::MAX);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -91,7 +91,7 @@ fn act(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
                 let asked =
                     model.with_screen(|screen, ctx| screen.typed(purpose, text, Typed::Done, ctx).unwrap_or_default());
                 asks::all(model, asked, cmds);
-            } else {
+            } else if !model.with_screen(|screen, _| screen.unwind()) {
                 asks::back(model, cmds);
             }
         }

@@ -54,7 +54,7 @@ fn events(entries: &[Entry], end: bool) -> String {
     let mut text = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_owned();
     for entry in entries {
         let stored = crate::screen::session::digest::stored(SESSION, entry);
-        text.push_str(&format!("event: entry\ndata: {}\n\n", serde_json::to_string(&stored).unwrap()));
+        text = text + "event: entry\ndata: " + &serde_json::to_string(&stored).unwrap() + "\n\n";
     }
     text + if end { "event: end\ndata: {}\n\n" } else { "" }
 }

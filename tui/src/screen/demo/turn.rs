@@ -1,4 +1,7 @@
-//! Turning pages: what the next one is and whether it may be turned to. Pure.
+//! Turning pages by hand: what the next one is and whether it may be turned to. Pure.
+//!
+//! A page is turned by raising a number: the one that was read, and one more. So two screens that turn to the same page
+//! at the same time say the same, and it is entered once; who has read an older number is refused by the API server.
 
 use std::time::Duration;
 
@@ -6,13 +9,37 @@ use crds::DemoChapter;
 use crds::demo_chapter::ChapterState;
 use jiff::Timestamp;
 
-use super::stage::{Stage, entered_at, is_asked_for, state, status};
+use super::stage::{Stage, is_asked_for, state, status};
 use crate::act::Act;
+use crate::keymap::{Action, Context};
+use crate::settings::Settings;
 use crate::time;
 use crate::world::Named as _;
 
-/// How long an answer to a patch may take before it counts as lost.
-const ANSWER: Duration = Duration::from_secs(15);
+/// How long it may take until a change is seen before it counts as lost.
+const ANSWER: Duration = Duration::from_secs(20);
+/// After this long the screen says what may be wrong.
+const LONG: Duration = Duration::from_secs(8);
+
+/// What the keys are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The next page.
+    pub next: String,
+    /// The next page all the same.
+    pub force: String,
+    /// Back to the beginning.
+    pub reset: String,
+}
+
+impl Keys {
+    /// As the keymap has them.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let key = |action| settings.keymap.key(Context::Demo, action).unwrap_or_else(|| "no key".to_owned());
+        Self { next: key(Action::Next), force: key(Action::Force), reset: key(Action::Reset) }
+    }
+}
 
 /// Something that was asked for and has not come yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,35 +54,52 @@ impl Asked {
     /// Whether it has come.
     #[must_use]
     pub fn has_come(&self, stage: &Stage) -> bool {
-        let named = |name: &str| stage.chapters.iter().find(|chapter| chapter.named() == name);
         match &self.act {
-            Act::Enter { name, entered, .. } => named(name).is_none_or(|chapter| status(chapter).entered >= *entered),
+            Act::Enter { name, entered, .. } => {
+                stage.named(name).is_none_or(|chapter| status(chapter).entered >= *entered)
+            }
             Act::Reset { name, reset, .. } => {
-                named(name).is_none_or(|chapter| status(chapter).reset >= *reset) && stage.is_at_its_beginning()
+                let is_done = stage.named(name).is_none_or(|chapter| status(chapter).reset >= *reset);
+                // Who turns a page right after it does not wait for a beginning that is over.
+                is_done && (stage.is_at_its_beginning() || (!stage.is_resetting() && stage.current.is_some()))
             }
             _ => true,
         }
     }
 
-    /// Whether it was never heard of at the API server.
-    #[must_use]
-    pub fn is_lost(&self, stage: &Stage, now: Timestamp) -> bool {
-        let named = |name: &str| stage.chapters.iter().find(|chapter| chapter.named() == name);
-        let stands = match &self.act {
-            Act::Enter { name, entered, .. } => named(name).is_some_and(|chapter| chapter.spec.entered >= *entered),
-            Act::Reset { name, reset, .. } => named(name).is_some_and(|chapter| chapter.spec.reset >= *reset),
+    /// Whether the API server has it.
+    fn stands(&self, stage: &Stage) -> bool {
+        match &self.act {
+            Act::Enter { name, entered, .. } => {
+                stage.named(name).is_some_and(|chapter| chapter.spec.entered >= *entered)
+            }
+            Act::Reset { name, reset, .. } => stage.named(name).is_some_and(|chapter| chapter.spec.reset >= *reset),
             _ => true,
-        };
-        !stands && time::elapsed(self.at, now) > ANSWER
+        }
     }
 
-    /// What it is, for the screen.
+    /// Whether it was not heard of again.
     #[must_use]
-    pub fn words(&self) -> String {
-        match &self.act {
-            Act::Reset { .. } => "resetting…".to_owned(),
-            act => format!("entering {}…", act.name()),
-        }
+    pub fn is_lost(&self, stage: &Stage, now: Timestamp) -> bool {
+        !self.stands(stage) && time::elapsed(self.at, now) > ANSWER
+    }
+
+    /// What is going on, for the screen.
+    #[must_use]
+    pub fn words(&self, stage: &Stage, now: Timestamp, more: &str) -> String {
+        let took = time::elapsed(self.at, now);
+        let doubt = if took < LONG {
+            ""
+        } else if self.stands(stage) {
+            ": the controller has not answered; does it run, with demo.enabled?"
+        } else {
+            ": the API server has not answered"
+        };
+        let what = match &self.act {
+            Act::Reset { .. } => format!("resetting{more}"),
+            act => format!("entering {}{more}", act.name()),
+        };
+        if doubt.is_empty() { what } else { format!("{what} {}{doubt}", time::age(took)) }
     }
 }
 
@@ -69,30 +113,40 @@ pub fn enter(chapter: &DemoChapter) -> Act {
     }
 }
 
+/// The first chapter, or the one after the open one, whatever that is at.
+#[must_use]
+pub fn following(stage: &Stage) -> Option<Act> {
+    let index = stage.current.map_or(0, |index| index + 1);
+    ready(stage).ok().and_then(|()| stage.chapters.get(index)).map(|chapter| enter(chapter))
+}
+
 /// The chapter after this one, or why not.
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
+pub fn next(stage: &Stage, forced: bool, keys: &Keys) -> Result<Act, String> {
     ready(stage)?;
+    let Keys { force, reset, .. } = keys;
     let Some(index) = stage.current else {
         return stage.chapters.first().map(|first| enter(first)).ok_or_else(|| "it has no chapters".to_owned());
     };
     let current = stage.chapters[index];
-    let following = stage.chapters.get(index + 1);
+    let Some(following) = stage.chapters.get(index + 1) else {
+        let how = if state(current) == ChapterState::Complete { "" } else { "; it is not complete yet" };
+        return Err(format!("this is the last chapter{how}: {reset} brings everything back to the beginning"));
+    };
     match state(current) {
-        _ if following.is_none() => Err("this is the last chapter: R goes back to the beginning".to_owned()),
         ChapterState::Countdown | ChapterState::Acting if !forced => {
-            Err("wait until its actions are done; N turns the page all the same".to_owned())
+            Err(format!("wait until its actions are done ({force} turns the page all the same)"))
         }
         ChapterState::Waiting if !forced => {
-            let what = if current.spec.waiting.is_empty() { "it is complete" } else { &current.spec.waiting };
-            Err(format!("it waits until {what}; N turns the page all the same"))
+            Err(format!("it waits for: {} ({force} turns the page all the same)", waits_for(current)))
         }
         ChapterState::Failed if !forced => {
-            Err("an action failed; N turns the page all the same, R goes back to the beginning".to_owned())
+            Err(format!("an action failed: {force} turns the page all the same, {reset} brings everything back"))
         }
-        _ => following.map(|chapter| enter(chapter)).ok_or_else(String::new),
+        ChapterState::Left if !forced => Err("another chapter is being entered".to_owned()),
+        _ => Ok(enter(following)),
     }
 }
 
@@ -100,12 +154,12 @@ pub fn next(stage: &Stage, forced: bool) -> Result<Act, String> {
 ///
 /// # Errors
 /// A sentence.
-pub fn back(stage: &Stage) -> Result<Act, String> {
+pub fn back(stage: &Stage, keys: &Keys) -> Result<Act, String> {
     ready(stage)?;
     match stage.current {
         Some(index) if index > 0 => Ok(enter(stage.chapters[index - 1])),
         Some(_) => Err("this is the first chapter".to_owned()),
-        None => Err("no chapter was entered yet: space begins".to_owned()),
+        None => Err(format!("no chapter was entered yet: {} begins", keys.next)),
     }
 }
 
@@ -115,10 +169,17 @@ pub fn back(stage: &Stage) -> Result<Act, String> {
 /// A sentence.
 pub fn reset(stage: &Stage) -> Result<Act, String> {
     if stage.is_resetting() {
-        return Err("it is being brought back already".to_owned());
+        return Err("it is being brought back to the beginning already".to_owned());
     }
     let first = stage.chapters.first().ok_or_else(|| "it has no chapters".to_owned())?;
     Ok(Act::Reset { namespace: first.space().to_owned(), name: first.named().to_owned(), reset: first.spec.reset + 1 })
+}
+
+/// What a chapter waits for, in words.
+#[must_use]
+pub fn waits_for(chapter: &DemoChapter) -> &str {
+    let waiting = chapter.spec.waiting.trim();
+    if waiting.is_empty() { "what completes it" } else { waiting }
 }
 
 fn ready(stage: &Stage) -> Result<(), String> {
@@ -131,104 +192,5 @@ fn ready(stage: &Stage) -> Result<(), String> {
     match stage.chapters.iter().find(|chapter| is_asked_for(chapter)) {
         Some(chapter) => Err(format!("{} is being entered", chapter.named())),
         None => Ok(()),
-    }
-}
-
-/// What a demo that plays by itself does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Play {
-    /// Nothing, yet.
-    Wait,
-    /// This.
-    Do(Act),
-    /// It is over.
-    End(Result<(), String>),
-}
-
-/// Plays a demo by itself, from its beginning to its end.
-#[derive(Clone, Debug)]
-pub struct Player {
-    pause: Duration,
-    limit: Duration,
-    began: Option<Timestamp>,
-    was_reset: bool,
-    asked: Option<Asked>,
-    /// The page that is open, and since when it is.
-    page: Option<(String, i64, Timestamp)>,
-    /// Since when it is complete.
-    complete: Option<Timestamp>,
-}
-
-impl Player {
-    /// One that waits so long at a chapter's end, and for a chapter no longer than `limit`.
-    #[must_use]
-    pub fn new(pause: Duration, limit: Duration) -> Self {
-        Self { pause, limit, began: None, was_reset: false, asked: None, page: None, complete: None }
-    }
-
-    /// What to do now.
-    pub fn play(&mut self, stage: &Stage, now: Timestamp) -> Play {
-        let began = *self.began.get_or_insert(now);
-        if let Some(why) = stage.refused() {
-            return Play::End(Err(why));
-        }
-        let since = self.page.as_ref().map_or(began, |(_, _, since)| *since);
-        if time::elapsed(since, now) > self.limit {
-            let what = self.page.as_ref().map_or("the beginning", |(name, _, _)| name);
-            return Play::End(Err(format!("{what} was not over within {} s", self.limit.as_secs())));
-        }
-        if let Some(asked) = &self.asked {
-            if asked.is_lost(stage, now) {
-                return Play::End(Err(format!("the API server did not take it: {}", asked.act.call()[0])));
-            }
-            if !asked.has_come(stage) {
-                return Play::Wait;
-            }
-            self.asked = None;
-        }
-        if !self.was_reset {
-            self.was_reset = true;
-            if !stage.is_at_its_beginning() {
-                return reset(stage).map_or(Play::Wait, |act| self.ask(act, now));
-            }
-        }
-        if stage.is_resetting() {
-            return Play::Wait;
-        }
-        let Some(index) = stage.current else {
-            return next(stage, false).map_or_else(|why| Play::End(Err(why)), |act| self.ask(act, now));
-        };
-        let chapter = stage.chapters[index];
-        let entered = status(chapter).entered;
-        let is_new = self.page.as_ref().is_none_or(|(name, times, _)| name != chapter.named() || *times != entered);
-        if is_new {
-            self.page =
-                Some((chapter.named().to_owned(), entered, entered_at(chapter).map_or(now, |at| at.max(began))));
-            self.complete = None;
-        }
-        match state(chapter) {
-            ChapterState::Failed => {
-                let why = status(chapter).message.unwrap_or_else(|| "an action failed".to_owned());
-                Play::End(Err(format!("{}: {why}", chapter.named())))
-            }
-            ChapterState::Complete => {
-                let since = *self.complete.get_or_insert(now);
-                if time::elapsed(since, now) < self.pause {
-                    return Play::Wait;
-                }
-                if index + 1 == stage.chapters.len() {
-                    return Play::End(stage.verdict());
-                }
-                next(stage, false).map_or(Play::Wait, |act| self.ask(act, now))
-            }
-            // It waits for an end that will not come any more.
-            ChapterState::Waiting if stage.is_lost() => Play::End(stage.verdict()),
-            _ => Play::Wait,
-        }
-    }
-
-    fn ask(&mut self, act: Act, now: Timestamp) -> Play {
-        self.asked = Some(Asked { act: act.clone(), at: now });
-        Play::Do(act)
     }
 }

@@ -1,11 +1,14 @@
-//! The page that is open: what is told, what is done, what is waited for.
+//! The page that is open: what is done, what is told, what is waited for.
 
-use crds::demo_chapter::{ActionState, ChapterState};
-use jiff::Timestamp;
+use crds::DemoChapter;
+use crds::demo_chapter::{ActionState, ActionStatus, Advance, ChapterState, DemoChapterStatus};
+use ratatui::text::Line;
 
-use super::{Shown, paragraph, row};
-use crate::screen::demo::stage::{self, Stage};
-use crate::screen::demo::turn::Asked;
+use super::{Shown, dots, hanging, items, paragraphs, row};
+use crate::page::Ctx;
+use crate::rights::Right;
+use crate::screen::demo::stage::{self, Stage, is_fault};
+use crate::screen::demo::turn::{Asked, Keys, waits_for};
 use crate::settings::Settings;
 use crate::text;
 use crate::theme::Role;
@@ -13,111 +16,161 @@ use crate::time;
 
 /// What it shows. `auto`: it plays by itself.
 #[must_use]
-pub fn show(
-    stage: &Stage,
-    asked: Option<&Asked>,
-    auto: bool,
-    settings: &Settings,
-    now: Timestamp,
-    columns: usize,
-) -> Shown {
-    let mut shown = Shown::default();
-    let of = stage.chapters.len();
-    let say = |shown: &mut Shown, words: &str, role| {
-        let wrapped = text::wrap(&text::one_line(words), columns.max(1), 4);
-        shown.lines.extend(wrapped.iter().map(|line| row(settings, &[(line, role)], columns)));
+pub fn show(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx, columns: usize) -> Shown {
+    let mut shown = match stage.chapter() {
+        Some(chapter) if !stage.is_resetting() => open(stage, chapter, ctx, columns),
+        _ => beginning(stage, ctx, columns),
     };
-    if stage.is_resetting() {
-        shown.title = format!("Chapter  {of} chapters");
-        say(&mut shown, "resetting…  what was done is taken back, and the system is put in order", Role::Busy);
-        return shown;
-    }
-    let Some(chapter) = stage.chapter() else {
-        shown.title = format!("Chapter  {of} chapters");
-        let titles: Vec<&str> = stage.chapters.iter().map(|chapter| chapter.spec.title.as_str()).collect();
-        if let Some(why) = stage.refused() {
-            shown.trouble = true;
-            say(&mut shown, &why, Role::Bad);
-        } else if let Some(asked) = asked {
-            say(&mut shown, &asked.words(), Role::Busy);
-        } else if !auto {
-            say(&mut shown, "space begins", Role::Key);
-        }
-        shown.lines.extend(paragraph(
-            settings,
-            &titles.join(&format!(" {} ", settings.glyphs.arrow)),
-            columns,
-            Role::Dim,
-        ));
-        return shown;
-    };
-    let status = stage::status(chapter);
-    let number = stage.current.unwrap_or_default() + 1;
-    shown.title = format!("Chapter {number}/{of}  {}", text::one_line(&chapter.spec.title));
-    stage::words(status.state).clone_into(&mut shown.right);
-    actions(&mut shown, &status, settings, columns);
-    let last = number == of;
-    match status.state {
-        _ if asked.is_some() => say(&mut shown, &asked.map(Asked::words).unwrap_or_default(), Role::Busy),
-        ChapterState::Countdown => {
-            let left = status.acts_at.as_ref().map(|at| time::elapsed(now, at.0)).unwrap_or_default();
-            let seconds = left.as_secs() + u64::from(left.subsec_millis() > 0);
-            say(&mut shown, &format!("[in {seconds}…]"), Role::Warn);
-        }
-        ChapterState::Acting => say(&mut shown, "[acting…]", Role::Busy),
-        ChapterState::Waiting => {
-            let what = if chapter.spec.waiting.is_empty() { "it is complete" } else { &chapter.spec.waiting };
-            let keys = if auto { "" } else { "; space unlocks then, N turns the page now" };
-            say(&mut shown, &format!("[waiting until {what}{keys}]"), Role::Busy);
-        }
-        ChapterState::Failed => {
-            shown.trouble = true;
-            let why = status.message.as_deref().unwrap_or("an action failed");
-            say(&mut shown, &format!("FAILED: {why}"), Role::Bad);
-        }
-        ChapterState::Complete if auto => say(&mut shown, "[complete]", Role::Good),
-        ChapterState::Complete if last => say(&mut shown, "[complete: the end; R begins anew]", Role::Good),
-        ChapterState::Complete => say(&mut shown, "[complete: space turns the page]", Role::Good),
-        _ => {
-            if let Some(message) = &status.message {
-                say(&mut shown, message, Role::Dim);
-            }
-        }
-    }
-    // Last: where there is no room for all, what is told is scrolled, and where it stands is seen.
-    shown.lines.push(row(settings, &[], columns));
-    shown.lines.extend(paragraph(settings, &stage::narration(chapter), columns, Role::Text));
+    let (words, role) = state(stage, asked, auto, ctx);
+    shown.foot = hanging(ctx.settings, ("", role), &words, role, columns, 2);
     shown
 }
 
-fn actions(shown: &mut Shown, status: &crds::DemoChapterStatus, settings: &Settings, columns: usize) {
-    let glyphs = settings.glyphs;
-    for action in &status.actions {
-        let (glyph, role) = match action.state {
-            ActionState::Planned => (glyphs.wait, Role::Dim),
-            ActionState::Begun => (glyphs.run, Role::Busy),
-            ActionState::Done => (glyphs.event, Role::Warn),
-            ActionState::Failed => (glyphs.bad, Role::Bad),
-            ActionState::Unknown => (glyphs.ask, Role::Person),
-            ActionState::Undone => (glyphs.good, Role::Dim),
-        };
-        let says = text::one_line(&action.says);
-        let targets = text::one_line(&action.targets.join(", "));
-        let at = if targets.is_empty() || says.contains(&targets) { String::new() } else { format!(" ({targets})") };
-        let state = format!("{}: ", stage::action_words(action.state));
-        let sign = format!("{glyph} ");
-        shown.lines.push(row(
-            settings,
-            &[(&sign, role), (&state, role), (&says, Role::Strong), (&at, Role::Text)],
-            columns,
-        ));
-        if let Some(message) = action.message.as_ref().filter(|message| !message.is_empty()) {
-            let said = format!("  {}", text::one_line(message));
-            shown.lines.push(row(settings, &[(&said, Role::Dim)], columns));
-        }
-        shown.trouble |= matches!(action.state, ActionState::Failed | ActionState::Unknown);
+/// How many lines the open chapter would like to have, borders included: the same in all of its states.
+#[must_use]
+pub fn wanted(stage: &Stage, ctx: &Ctx, columns: usize) -> u16 {
+    let chapter = stage.chapter().or_else(|| stage.chapters.first().map(|chapter| &***chapter));
+    let Some(chapter) = chapter else { return 0 };
+    let told = paragraphs(ctx.settings, &stage::narration(chapter), columns, Role::Text).len();
+    // One more for what was done before, or for why something failed.
+    let more = usize::from(!stage.faults_before().is_empty() || !trouble(&stage::status(chapter)).is_empty());
+    u16::try_from(told + chapter.spec.actions.len() + more + 4).unwrap_or(u16::MAX)
+}
+
+/// Before the first page, and on the way back there.
+fn beginning(stage: &Stage, ctx: &Ctx, columns: usize) -> Shown {
+    let settings = ctx.settings;
+    let mut shown = Shown::named(&format!("Chapter 0/{}", stage.chapters.len()));
+    let titles: Vec<String> = (1..)
+        .zip(&stage.chapters)
+        .map(|(number, chapter)| format!("{number} {}", text::one_line(&chapter.spec.title)))
+        .collect();
+    shown.lines = items(settings, &titles, columns, Role::Text);
+    shown
+}
+
+fn open(stage: &Stage, chapter: &DemoChapter, ctx: &Ctx, columns: usize) -> Shown {
+    let settings = ctx.settings;
+    let status = stage::status(chapter);
+    let number = stage.current.unwrap_or_default() + 1;
+    let title = text::one_line(&chapter.spec.title);
+    let mut shown = Shown::named(&format!("Chapter {number}/{}  {title}", stage.chapters.len()));
+    if let Some((at, says)) = stage.faults_before().last() {
+        let ago = time::age(time::elapsed(*at, ctx.now));
+        let said = format!("{} fault injected {ago} ago: {}", settings.glyphs.event, text::one_line(says));
+        shown.lines.push(row(settings, &[(&said, Role::Dim)], columns));
     }
-    if !status.actions.is_empty() {
-        shown.lines.push(row(settings, &[], columns));
+    for (index, action) in status.actions.iter().enumerate() {
+        shown.lines.extend(one(action, is_fault(chapter, index), settings, columns));
+    }
+    trouble(&status).clone_into(&mut shown.trouble);
+    shown.lines.extend(paragraphs(settings, &stage::narration(chapter), columns, Role::Text));
+    shown
+}
+
+fn trouble(status: &DemoChapterStatus) -> &'static str {
+    let has = |state| status.actions.iter().any(|action| action.state == state);
+    if status.state == ChapterState::Failed || has(ActionState::Failed) {
+        "FAILED"
+    } else if has(ActionState::Unknown) {
+        "UNKNOWN"
+    } else {
+        ""
+    }
+}
+
+/// An action, and how it stands.
+fn one(action: &ActionStatus, is_fault: bool, settings: &Settings, columns: usize) -> Vec<Line<'static>> {
+    let glyphs = settings.glyphs;
+    let (glyph, word, role) = match action.state {
+        ActionState::Planned => (glyphs.wait, "planned", Role::Dim),
+        ActionState::Begun => (glyphs.run, "begun", Role::Busy),
+        ActionState::Done if is_fault => (glyphs.event, "FAULT INJECTED", Role::Bad),
+        ActionState::Done => (glyphs.good, "done", Role::Good),
+        ActionState::Failed => (glyphs.bad, "FAILED", Role::Bad),
+        ActionState::Unknown => (glyphs.ask, "UNKNOWN", Role::Person),
+        ActionState::Undone => (glyphs.good, "taken back", Role::Dim),
+    };
+    let sign = format!("{glyph} {word}: ");
+    let said = words(action);
+    let role_of = if action.state == ActionState::Planned { Role::Dim } else { Role::Strong };
+    if let Some(message) = action.message.as_deref().filter(|message| !message.is_empty()) {
+        return hanging(settings, (&sign, role), &format!("{said} ({message})"), role_of, columns, 2);
+    }
+    vec![row(settings, &[(&sign, role), (&said, role_of)], columns)]
+}
+
+/// What an action is, and what it was aimed at where its words do not say that.
+#[must_use]
+pub fn words(action: &ActionStatus) -> String {
+    let says = text::one_line(&action.says);
+    let targets: Vec<String> = action.targets.iter().map(|target| text::one_line(target)).collect();
+    if targets.iter().all(|target| says.split(' ').any(|word| word.trim_matches(',') == target)) && targets.len() < 2 {
+        return says;
+    }
+    format!("{says} ({})", targets.join(", "))
+}
+
+/// What comes next, and which key does it.
+fn state(stage: &Stage, asked: Option<&Asked>, auto: bool, ctx: &Ctx) -> (String, Role) {
+    let glyphs = ctx.settings.glyphs;
+    let more = dots(ctx.settings);
+    if let Some(asked) = asked {
+        return (asked.words(stage, ctx.now, more), Role::Busy);
+    }
+    if stage.is_resetting() {
+        let said = stage.chapters.iter().find_map(|chapter| {
+            let status = chapter.status.as_ref().filter(|status| status.state == ChapterState::Resetting)?;
+            status.message.clone()
+        });
+        let said = said.unwrap_or_else(|| "what was done is taken back, and the system put in order".to_owned());
+        return (format!("resetting{more} {said}"), Role::Busy);
+    }
+    if let Some(why) = stage.refused() {
+        return (format!("{} cannot be played: {why}", glyphs.alarm), Role::Bad);
+    }
+    let Keys { next, force, reset } = Keys::of(ctx.settings);
+    let may = ctx.rights.may(Right::PatchChapters);
+    let keys = |words: &str| match (auto, may) {
+        (true, _) => "it plays by itself".to_owned(),
+        (false, true) => words.to_owned(),
+        (false, false) => "you may only watch: pages are turned by who may patch demochapters".to_owned(),
+    };
+    let Some(chapter) = stage.chapter() else {
+        return (keys(&format!("{next} begins")), Role::Key);
+    };
+    let status = stage::status(chapter);
+    let is_last = stage.current.is_some_and(|index| index + 1 == stage.chapters.len());
+    match status.state {
+        ChapterState::Countdown => {
+            let left = status.acts_at.as_ref().map(|at| time::elapsed(ctx.now, at.0)).unwrap_or_default();
+            let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+            (format!("{} in {seconds} s{more}", glyphs.event), Role::Warn)
+        }
+        ChapterState::Acting => (format!("{} acting{more}", glyphs.run), Role::Busy),
+        ChapterState::Waiting => {
+            let keys = keys(&format!("{next} unlocks then, {force} turns the page now"));
+            (format!("{} waiting for: {}{more} {keys}", glyphs.wait, waits_for(chapter)), Role::Busy)
+        }
+        ChapterState::Failed => {
+            let keys = keys(&format!("{force} goes on all the same, {reset} brings everything back"));
+            // An action that failed says itself why.
+            let is_said = status.actions.iter().any(|action| action.state == ActionState::Failed);
+            let why = status.message.as_deref().filter(|_| !is_said).unwrap_or("an action failed");
+            (format!("{} FAILED, {why}: {keys}", glyphs.bad), Role::Bad)
+        }
+        ChapterState::Complete if is_last => (
+            format!("{} Complete, the end: {}", glyphs.good, keys(&format!("{reset} brings everything back"))),
+            Role::Good,
+        ),
+        ChapterState::Complete if chapter.spec.advance == Advance::Auto => {
+            (format!("{} Complete: the next page turns by itself", glyphs.good), Role::Good)
+        }
+        ChapterState::Complete => {
+            (format!("{} Complete: {}", glyphs.good, keys(&format!("{next} turns the page"))), Role::Good)
+        }
+        ChapterState::Idle | ChapterState::Left | ChapterState::Resetting => {
+            (status.message.unwrap_or_else(|| format!("another page is turned to{more}")), Role::Dim)
+        }
     }
 }

@@ -1,99 +1,139 @@
 //! The system: the rows of its Subject's display, and its invariants.
 
-use crds::invariant::InvariantState;
-use jiff::Timestamp;
-use serde_json::Value;
+use std::time::Duration;
 
-use super::{Shown, row};
+use audit_client::observations::{DisplayGroup, DisplayRow, Observations};
+use crds::invariant::InvariantState;
+use crds::subject::InvariantStatus;
+use jiff::Timestamp;
+use ratatui::text::Line;
+
+use super::{Shown, hanging, row};
+use crate::feed::{Kind, Link, Source};
+use crate::page::Ctx;
 use crate::screen::demo::stage::Stage;
 use crate::settings::Settings;
 use crate::text;
 use crate::theme::Role;
 use crate::time;
-use crate::world::World;
 
 /// Readings that are older than this are told to be.
-const STALE: std::time::Duration = std::time::Duration::from_secs(15);
+const STALE: Duration = Duration::from_secs(15);
+/// The widest name of a row.
+const LABEL: usize = 14;
 
-/// What it shows.
+/// What it shows. `known`: the last readings, and when they came.
 #[must_use]
-pub fn show(stage: &Stage, world: &World, settings: &Settings, now: Timestamp, columns: usize) -> Shown {
-    let mut shown = Shown { title: "Cluster".to_owned(), ..Shown::default() };
+pub fn show(stage: &Stage, known: Option<&(Timestamp, Observations)>, ctx: &Ctx, columns: usize) -> Shown {
+    let (settings, mut shown) = (ctx.settings, Shown::named("Cluster"));
     let Some(key) = &stage.subject else { return shown };
-    shown.lines.push(row(settings, &[("Subject ", Role::Dim), (&key.name, Role::Strong)], columns));
-    let document = world.observations.get(key).and_then(|observed| observed.latest());
-    let (mut down, mut warned) = (0, 0);
-    if let Some(document) = document {
-        let at: Option<Timestamp> = document["at"].as_str().and_then(|at| at.parse().ok());
-        if let Some(old) = at.map(|at| time::elapsed(at, now)).filter(|old| *old > STALE) {
-            let said = format!("{} STALE: read {} ago", settings.glyphs.ask, time::age(old));
-            shown.lines.push(row(settings, &[(&said, Role::Warn)], columns));
-        }
-        for group in document["display"]["groups"].as_array().into_iter().flatten() {
-            shown.lines.push(row(settings, &[], columns));
-            let title = text::clean(group["title"].as_str().unwrap_or_default());
-            shown.lines.push(row(settings, &[(&title, Role::Heading)], columns));
-            for one in group["rows"].as_array().into_iter().flatten() {
-                match one["state"].as_str() {
-                    Some("bad") => down += 1,
-                    Some("warn") => warned += 1,
-                    _ => {}
-                }
-                shown.lines.push(part(one, settings, columns));
-            }
-        }
-    } else {
-        shown.lines.push(row(settings, &[], columns));
-        shown.lines.push(row(settings, &[("no readings yet", Role::Dim)], columns));
+    shown.lines.push(row(settings, &[("Subject ", Role::Dim), (&text::clean(&key.name), Role::Strong)], columns));
+    connection(stage, known, ctx, columns, &mut shown);
+    let mut down = 0;
+    for group in known.iter().flat_map(|(_, known)| &known.display.groups) {
+        shown.lines.push(Line::default());
+        down += rows(group, settings, columns, &mut shown.lines);
     }
-    invariants(stage, settings, now, columns, &mut shown);
+    invariants(stage, ctx, columns, &mut shown);
     if down > 0 {
-        shown.title = format!("Cluster  {} {down} DOWN", settings.glyphs.alarm);
-        shown.trouble = true;
-    } else if shown.trouble || warned > 0 {
-        shown.title = format!("Cluster  {} not well", settings.glyphs.alarm);
-        shown.trouble = true;
+        shown.trouble = format!("{down} DOWN");
     }
     shown
 }
 
-fn part(one: &Value, settings: &Settings, columns: usize) -> ratatui::text::Line<'static> {
-    let glyphs = settings.glyphs;
-    let (glyph, word, role) = match one["state"].as_str() {
-        Some("ok") => (glyphs.dot, "UP  ", Role::Good),
-        Some("warn") => (glyphs.alarm, "WARN", Role::Warn),
-        Some("bad") => (glyphs.bad, "DOWN", Role::Bad),
-        _ => (glyphs.ask, "?   ", Role::Dim),
+/// Why there are no readings, or none that are new.
+fn connection(stage: &Stage, known: Option<&(Timestamp, Observations)>, ctx: &Ctx, columns: usize, shown: &mut Shown) {
+    let (settings, sign) = (ctx.settings, format!("{} ", ctx.settings.glyphs.ask));
+    let source = stage.subject.clone().map(Source::Observations);
+    let link = source.and_then(|source| ctx.world.connection(&source)).map(|connection| &connection.link);
+    let trouble = match link {
+        Some(Link::Forbidden { reason } | Link::Missing { reason } | Link::Lost { reason }) => Some(reason.as_str()),
+        _ => None,
     };
-    let label = text::fit(&text::one_line(one["label"].as_str().unwrap_or_default()), 9, glyphs.more);
-    let said = text::one_line(one["text"].as_str().unwrap_or_default());
-    let state = format!(" {glyph} {word} ");
-    row(settings, &[(&state, role), (&label, Role::Strong), (" ", Role::Text), (&said, Role::Text)], columns)
+    let old = known.map(|(came, _)| time::elapsed(*came, ctx.now)).filter(|old| trouble.is_some() || *old > STALE);
+    let said = match (known, old, trouble) {
+        (Some(_), Some(old), _) => format!("STALE: read {} ago", time::age(old)),
+        (None, _, Some(reason)) => format!("no readings: {reason}"),
+        (None, _, None) => "no readings yet".to_owned(),
+        _ => return,
+    };
+    let role = if known.is_none() && trouble.is_none() { Role::Dim } else { Role::Warn };
+    shown.lines.extend(hanging(settings, (&sign, role), &said, role, columns, 5));
+    if known.is_some() {
+        "STALE".clone_into(&mut shown.trouble);
+    }
 }
 
-fn invariants(stage: &Stage, settings: &Settings, now: Timestamp, columns: usize, shown: &mut Shown) {
-    let Some(status) = stage.system.and_then(|system| system.status.as_ref()) else { return };
-    if status.invariants.is_empty() {
-        return;
+/// A group; how many of its rows are down.
+fn rows(group: &DisplayGroup, settings: &Settings, columns: usize, lines: &mut Vec<Line<'static>>) -> usize {
+    let title = text::one_line(&group.title);
+    lines.push(row(settings, &[(&title, Role::Heading)], columns));
+    let label = |one: &DisplayRow| text::one_line(if one.label.is_empty() { &one.key } else { &one.label });
+    let wide = group.rows.iter().map(|one| text::width(&label(one))).max().unwrap_or(0).clamp(4, LABEL);
+    for one in &group.rows {
+        let (glyph, word, role) = sign(&one.state, settings);
+        let (name, said) = (text::fit(&label(one), wide, settings.glyphs.more), text::one_line(&one.text));
+        let state = format!(" {glyph} {word} ");
+        let room = columns.saturating_sub(text::width(&state) + wide + 2);
+        let mut parts = vec![(state.as_str(), role), (name.as_str(), Role::Strong)];
+        if text::width(&said) <= room {
+            parts.extend([("  ", Role::Text), (said.as_str(), Role::Text)]);
+            lines.push(row(settings, &parts, columns));
+        } else {
+            // What does not fit beside it stands below.
+            lines.push(row(settings, &parts, columns));
+            lines.extend(hanging(settings, ("      ", Role::Text), &said, Role::Dim, columns, 3));
+        }
     }
-    shown.lines.push(row(settings, &[], columns));
-    shown.lines.push(row(settings, &[("Invariants", Role::Heading)], columns));
+    group.rows.iter().filter(|one| one.state == "bad").count()
+}
+
+fn sign(state: &str, settings: &Settings) -> (&'static str, &'static str, Role) {
     let glyphs = settings.glyphs;
-    for one in &status.invariants {
-        let since = one.since.as_ref().map(|since| time::age(time::elapsed(since.0, now))).unwrap_or_default();
-        let (glyph, role, said) = match one.state {
-            InvariantState::Ok => (glyphs.dot, Role::Good, "ok".to_owned()),
-            InvariantState::Pending => (glyphs.alarm, Role::Warn, format!("grace, {since}")),
-            InvariantState::Violated => (glyphs.bad, Role::Bad, format!("VIOLATED {since}")),
-            InvariantState::Unknown => (glyphs.ask, Role::Dim, format!("unknown {since}")),
+    match state {
+        "ok" => (glyphs.dot, "UP  ", Role::Good),
+        "warn" => (glyphs.alarm, "WARN", Role::Warn),
+        "bad" => (glyphs.bad, "DOWN", Role::Bad),
+        _ => (glyphs.ask, "?   ", Role::Dim),
+    }
+}
+
+fn invariants(stage: &Stage, ctx: &Ctx, columns: usize, shown: &mut Shown) {
+    let settings = ctx.settings;
+    let Some(system) = stage.system else {
+        let why = match ctx.world.link(Kind::Subjects) {
+            Link::Forbidden { reason } | Link::Missing { reason } => reason.clone(),
+            _ if !ctx.world.is_listed(Kind::Subjects) => return,
+            _ => "there is no Subject of this name: kubectl apply it first".to_owned(),
         };
-        shown.trouble |= one.state == InvariantState::Violated;
-        let name = text::fit(&one.name, 19.min(columns.saturating_sub(16)), glyphs.more);
+        shown.lines.push(Line::default());
+        shown.say(settings, &why, Role::Warn, columns, 5);
+        return;
+    };
+    let all: Vec<&InvariantStatus> = system.status.iter().flat_map(|status| &status.invariants).collect();
+    shown.lines.push(Line::default());
+    shown.lines.push(row(settings, &[("Invariants", Role::Heading)], columns));
+    if all.is_empty() {
+        shown.say(settings, " none is judged yet", Role::Dim, columns, 1);
+    }
+    let wide =
+        all.iter().map(|one| text::width(&one.name)).max().unwrap_or(0).clamp(4, columns.saturating_sub(15).max(4));
+    for one in &all {
+        let glyphs = settings.glyphs;
+        let age = one.since.as_ref().map(|since| time::age(time::elapsed(since.0, ctx.now))).unwrap_or_default();
+        let (glyph, role, word) = match one.state {
+            InvariantState::Ok => (glyphs.dot, Role::Good, "ok".to_owned()),
+            InvariantState::Pending => (glyphs.wait, Role::Warn, format!("grace {age}")),
+            InvariantState::Violated => (glyphs.bad, Role::Bad, format!("FIRE {age}")),
+            InvariantState::Unknown => (glyphs.ask, Role::Dim, format!("unknown {age}")),
+        };
+        let name = text::fit(&text::one_line(&one.name), wide, glyphs.more);
         let sign = format!(" {glyph} ");
-        shown.lines.push(row(
-            settings,
-            &[(&sign, role), (&name, Role::Text), (" ", Role::Text), (&said, role)],
-            columns,
-        ));
+        let said = format!("  {word}");
+        shown.lines.push(row(settings, &[(&sign, role), (&name, Role::Text), (&said, role)], columns));
+    }
+    let fires = all.iter().filter(|one| one.state == InvariantState::Violated).count();
+    if fires > 0 {
+        shown.trouble = format!("{fires} FIRE");
     }
 }
