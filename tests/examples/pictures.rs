@@ -104,6 +104,8 @@ fn thinned(frames: Vec<(Screen, Duration)>) -> Vec<(Screen, Duration)> {
             _ => kept.push((screen, stood)),
         }
     }
-    kept.iter_mut().for_each(|(_, stood)| *stood = (*stood).min(STANDS));
+    for (_, stood) in &mut kept {
+        *stood = (*stood).min(STANDS);
+    }
     kept
 }

@@ -26,7 +26,9 @@ async fn by_the_space_key(demo: &Demo, terminal: &Terminal) {
         assert_eq!(over.spec.entered, 1, "{name} was entered once\n{}", terminal.screen());
         // The screen knows it before the next key; some pages turn by themselves.
         if over.spec.advance == Advance::Manual {
-            terminal.wait("[complete", SOON);
+            terminal.until("the chapter as complete", SOON, |screen| {
+                screen.contains(&chapter.spec.title) && screen.contains("✓ Complete")
+            });
         }
     }
 }
@@ -51,7 +53,7 @@ async fn the_rate_limiter_is_played_by_the_space_key_and_back_and_again() {
     terminal.press(&["b"]);
     demo.until(&before.name_any(), "entered again", |chapter| chapter.spec.entered == 2).await;
     terminal.press(&["R"]);
-    terminal.wait("Bring the demo back", SOON);
+    terminal.wait("spec.reset", SOON);
     terminal.press(&["y"]);
     for chapter in &chapters {
         demo.until(&chapter.name_any(), "idle", |chapter| state(chapter) == ChapterState::Idle).await;

@@ -335,8 +335,11 @@ impl Page for State {
     }
 
     fn enter(&mut self, ctx: &Ctx) -> Vec<Ask> {
-        self.recognise(ctx);
-        if self.transcript.has_begun() || self.transcript.is_waiting() { Vec::new() } else { self.begin() }
+        let mut asks = self.recognise(ctx);
+        if !self.transcript.has_begun() && !self.transcript.is_waiting() {
+            asks.extend(self.begin());
+        }
+        asks
     }
 
     fn close(&mut self, _: &Ctx) -> Vec<Ask> {

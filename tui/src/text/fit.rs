@@ -1,12 +1,13 @@
 //! Widths: in columns of the terminal, never in bytes or characters.
 
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
-/// The columns that a text takes.
+/// The columns that a text takes. Counted by clusters, as the terminal's buffer places them: as a whole it may have
+/// another width, where scripts join across clusters.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.width() }
+    if text.is_ascii() { text.len() } else { text.graphemes(true).map(UnicodeWidthStr::width).sum() }
 }
 
 /// The beginning of a text that takes at most `columns`, and the columns that it takes. Never half of a character.
@@ -122,6 +123,9 @@ mod tests {
         assert_eq!(end("e\u{301}e\u{301}e\u{301}", 2, "…"), "e\u{301}…");
         assert_eq!(end("abc", 0, "…"), "");
         assert_eq!(pad("7", 3), "  7");
+        // As a whole it has a width, each cluster of it has none.
+        let odd = "\u{1affd}\u{bc1}\u{fffc}";
+        assert!(width(&end(odd, 0, "…")) == 0, "{odd:?}");
     }
 
     #[test]

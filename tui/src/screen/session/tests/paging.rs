@@ -1,6 +1,9 @@
 //! Sessions of any length.
 
-use super::with;
+use serde_json::json;
+
+use super::{incident, with};
+use crate::ask::Target;
 use crate::feed::{Entry, Place, Request};
 use crate::msg::Cmd;
 use crate::testing::Bench;
@@ -43,6 +46,18 @@ fn serve(bench: &mut Bench) -> usize {
         }
         assert!(pages < 200, "it asks for ever");
     }
+}
+
+#[test]
+fn one_that_is_opened_from_the_list_is_read() {
+    let mut bench =
+        Bench::new(&Target::Incidents { filter: String::new() }).listed(vec![incident("Running", &json!({}))]);
+    bench.screen((120, 36));
+    bench.cmds();
+    bench.keys("enter");
+    assert_eq!(serve(&mut bench), 1);
+    let screen = bench.screen((120, 36));
+    assert!(screen.contains("command 49999") && !screen.contains("Reading the session"), "{screen}");
 }
 
 #[test]
