@@ -112,7 +112,6 @@ fn effects(
             Cmd::Suspend => {
                 if signals.may_stop() {
                     screen.suspend()?;
-                    signals.went_on();
                 }
             }
             Cmd::Resume => screen.resume()?,

@@ -1,7 +1,6 @@
 //! Signals, as messages.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,12 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::feed::Outlet;
 use crate::msg::Msg;
 
-/// A stop that comes so soon after we went on is the echo of our own.
-const ECHO: Duration = Duration::from_millis(500);
-
 /// What is known of signals.
 pub(super) struct Signals {
-    went_on: Option<Instant>,
+    /// Whether the next wish to stop is our own: the whole job was told to, and so were we.
+    echo: bool,
 }
 
 impl Signals {
@@ -26,17 +23,13 @@ impl Signals {
         }
         listen(SignalKind::from_raw(Signal::TSTP.as_raw()), outlet.clone(), Msg::Stop)?;
         listen(SignalKind::from_raw(Signal::CONT.as_raw()), outlet, Msg::Resumed)?;
-        Ok(Self { went_on: None })
+        Ok(Self { echo: false })
     }
 
-    /// Whether a wish to stop is meant.
-    pub(super) fn may_stop(&self) -> bool {
-        self.went_on.is_none_or(|at| at.elapsed() > ECHO)
-    }
-
-    /// After a stop.
-    pub(super) fn went_on(&mut self) {
-        self.went_on = Some(Instant::now());
+    /// Whether a wish to stop is meant. Who is told so stops the whole job.
+    pub(super) fn may_stop(&mut self) -> bool {
+        self.echo = !self.echo;
+        self.echo
     }
 }
 
