@@ -22,12 +22,13 @@ use super::record::{Act, ActId, DemoRef, How, NewTurn, Record, Turn, TurnKind};
 use super::validate::{Chapter, Scene};
 use super::wait_for;
 use crate::incident::plan::is_finished;
+use crate::monitor::known::Known as KnownIncident;
 
 /// While something is waited for that says nothing when it comes.
 pub const SOON: Duration = Duration::from_secs(1);
 /// While nothing is to be done.
 pub const LATER: Duration = Duration::from_secs(10);
-/// How long the end of an Incident is waited for that was cancelled.
+/// How long an Incident is waited for that was cancelled, until it has ended and has gone.
 const ENDING: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is known of a demo.
@@ -213,6 +214,18 @@ impl Known<'_> {
         }
         Some(Step::Cancel(incident.clone()))
     }
+
+    /// Takes away what the monitor opened and what has ended, and waits for that; nothing if there is none. It would count
+    /// as a fault that comes again, and as the one Incident that a violation without a break has.
+    fn clear_incident(&self, which: impl Fn(Timestamp) -> bool) -> Option<Step> {
+        let own = self.incidents.iter().filter(|one| wait_for::created(one).is_some_and(&which));
+        let own: Vec<_> = own.filter(|one| is_finished(one) && KnownIncident::of(one).is_monitors()).collect();
+        if let Some(incident) = own.iter().find(|incident| incident.metadata.deletion_timestamp.is_none()) {
+            return Some(Step::Delete((*incident).clone()));
+        }
+        let says = |incident: &&Arc<Incident>| format!("waiting for the Incident {} to go", incident.name_any());
+        own.first().map(|incident| Step::Rest(SOON, Some(says(incident))))
+    }
 }
 
 /// What a chapter's status says was entered, and reset: should the record be lost, nothing of it is done again.
@@ -230,7 +243,12 @@ fn take_back(known: &Known<'_>) -> Option<Step> {
 
 /// The current chapter goes on.
 fn current(known: &Known<'_>, turn: &Turn) -> Step {
-    if let Some(step) = known.end_incident(turn, |created| known.record.was_gone_back_over(created)) {
+    let was_gone_back_over = |created| known.record.was_gone_back_over(created);
+    if let Some(step) = known.end_incident(turn, was_gone_back_over) {
+        return step;
+    }
+    let patience = known.now.duration_since(turn.new.at) < ENDING;
+    if let Some(step) = known.clear_incident(was_gone_back_over).filter(|_| patience) {
         return step;
     }
     let Some(chapter) = known.chapter(turn) else { return Step::Rest(LATER, None) };

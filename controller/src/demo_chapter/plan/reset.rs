@@ -6,9 +6,6 @@ use kube::ResourceExt;
 
 use super::{Known, SOON, Step, failed, take_back, wanted};
 use crate::demo_chapter::record::{Act, ActId, DemoRef, How, NewTurn, Turn, TurnKind};
-use crate::demo_chapter::wait_for;
-use crate::incident::plan::is_finished;
-use crate::monitor::known::Known as KnownIncident;
 
 /// How often the project is looked at while it is waited for that it is well.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
@@ -57,16 +54,10 @@ pub(super) fn reset(known: &Known<'_>, turn: &Turn) -> Step {
         }
         return Step::Rest(SOON, Some(format!("waiting for {} to be well", turn.new.subject)));
     }
-    // What the demo opened goes with it: it would count as a fault that comes again.
-    let own = known.incidents.iter().filter(|incident| wait_for::created(incident).is_some_and(is_own));
-    let own: Vec<_> = own.filter(|one| is_finished(one) && KnownIncident::of(one).is_monitors()).collect();
-    if let Some(incident) = own.iter().find(|incident| incident.metadata.deletion_timestamp.is_none()) {
-        return Step::Delete((*incident).clone());
+    match known.clear_incident(is_own) {
+        Some(step) if patience || matches!(step, Step::Delete(_)) => step,
+        _ => over(known, turn),
     }
-    if let Some(incident) = own.first().filter(|_| patience) {
-        return Step::Rest(SOON, Some(format!("waiting for the Incident {} to go", incident.name_any())));
-    }
-    over(known, turn)
 }
 
 /// What the chapters say is to be done at a reset, in their order. One that fails does not keep the others.
