@@ -82,6 +82,10 @@ impl Demo {
             status.reset == chapter.spec.reset && status.state == ChapterState::Idle
         })
         .await;
+        // Each has a status of its own.
+        for chapter in self.chapters().await {
+            self.until(&chapter.name_any(), "idle", |chapter| state(chapter) == ChapterState::Idle).await;
+        }
     }
 
     async fn patch(&self, chapter: &str, spec: Value) {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crds::demo_chapter::{ActionState, Advance, ChapterState};
 use kube::ResourceExt;
-use operator_tests::demo::{Demo, is_over, state};
-use operator_tests::{controller_process, lease, phase, wait_until};
+use operator_tests::demo::{Demo, is_over};
+use operator_tests::{controller_process, kubectl, lease, phase, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -86,11 +86,13 @@ async fn kill_the_leader() {
         async move { lease().is_some_and(|now| now.epoch > before.epoch && !now.pod.is_empty()) }
     })
     .await;
+    // The kubelet starts what dies so often later each time; a new pod has no such past.
+    kubectl(&["delete", "pod", &before.pod, "--wait=false"]);
 }
 
-#[tokio::test]
-async fn a_demo_goes_on_whose_controller_is_killed_in_each_chapter_and_nothing_is_done_twice() {
-    let demo = Demo::set("ratelimiter", "ratelimiter-node").await;
+/// Plays a demo whose controller is killed in the middle of each chapter; then it is reset.
+async fn is_killed_in_each_chapter(folder: &str, name: &str) -> Events {
+    let demo = Demo::set(folder, name).await;
     let events = Events::follow();
     let chapters: Vec<String> = demo.chapters().await.iter().map(ResourceExt::name_any).collect();
     let mut killed = 0;
@@ -118,17 +120,24 @@ async fn a_demo_goes_on_whose_controller_is_killed_in_each_chapter_and_nothing_i
     }
     assert_eq!(killed, chapters.len());
     let incidents = demo.incidents().await;
-    assert_eq!(incidents.iter().map(phase).collect::<Vec<_>>(), ["Resolved"], "exactly one, and proven");
+    assert_eq!(incidents.iter().map(phase).collect::<Vec<_>>(), ["Resolved"], "{name}: exactly one, and proven");
     let starts = events.starts_of_helpers();
-    assert!(starts.values().all(|times| *times == 1), "a helper was started twice: {starts:?}");
-    let kills: usize = ["node1", "node2", "node3"].iter().map(|node| events.count(node, "kill")).sum();
-    assert_eq!(kills, 1, "the node was killed once");
+    assert!(starts.values().all(|times| *times == 1), "{name}: a helper was started twice: {starts:?}");
 
     demo.reset().await;
     assert_eq!(demo.helpers(), Vec::<String>::new(), "a reset leaves nothing");
-    for chapter in demo.chapters().await {
-        assert_eq!(state(&chapter), ChapterState::Idle, "{}", chapter.name_any());
-    }
     demo.healthy().await;
     demo.end().await;
+    events
+}
+
+// One after the other: they play on one system.
+#[tokio::test]
+async fn demos_go_on_whose_controller_is_killed_in_each_chapter_and_nothing_is_done_twice() {
+    let events = is_killed_in_each_chapter("ratelimiter", "ratelimiter-node").await;
+    let kills: usize = ["node1", "node2", "node3"].iter().map(|node| events.count(node, "kill")).sum();
+    assert_eq!(kills, 1, "the node was killed once");
+
+    let events = is_killed_in_each_chapter("ratelimiter", "ratelimiter").await;
+    assert!(!events.starts_of_helpers().is_empty(), "this one is played by helpers");
 }

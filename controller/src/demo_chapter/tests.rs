@@ -3,8 +3,8 @@
 mod crash;
 mod house;
 
-use crds::demo_chapter::{ActionState, ChapterState as State};
 use crds::DemoChapter;
+use crds::demo_chapter::{ActionState, ChapterState as State};
 
 use crate::fault::{Error, Outcome};
 use house::House;
