@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long a frame stands at most in the recording, whatever it stood on the screen: nobody watches a clock.
 const STANDS: Duration = Duration::from_millis(2500);
 /// Frames of the recording; more make a large file and tell no more.
-const FRAMES: usize = 48;
+const FRAMES: usize = 36;
 const PLAYS: Duration = Duration::from_mins(15);
 const SOON: Duration = Duration::from_secs(20);
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
     for (name, arguments, keys, wanted) in [
         ("incidents.svg", "incidents", &["p"][..], "Resolved"),
-        ("session.svg", "incidents", &["Enter"][..], "conclusion"),
+        ("session.svg", "incidents", &["Enter"][..], "concludes"),
         ("subjects.svg", "subjects", &[][..], "Healthy"),
         ("help.svg", "incidents", &["?"][..], "quit"),
     ] {
