@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     write("demo.svg", moving(&thinned(frames), &format!("The demo {demo}, from welcome to complete")));
 
     for (name, arguments, keys, wanted) in [
-        ("incidents.svg", "incidents", &["p"][..], "Resolved"),
+        ("incidents.svg", "incidents", &[][..], "Resolved"),
         ("session.svg", "incidents", &["Enter"][..], "concludes"),
         ("subjects.svg", "subjects", &[][..], "Healthy"),
         ("help.svg", "incidents", &["?"][..], "quit"),

@@ -19,6 +19,10 @@ const COLOURS: [&str; 16] = [
     "#a9dd93", "#f6d08a", "#8cc6ff", "#dba4f2", "#7fdde3", "#ffffff",
 ];
 
+/// The first eight of them behind a text: darker, as terminals have them, so that white can be read on each.
+const PAPERS: [&str; 8] =
+    ["#2b2f37", "#8f3a42", "#4d7042", "#8a6c35", "#2d5c91", "#734a85", "#33757a", "#6b7280"];
+
 /// How a cell looks.
 #[allow(clippy::struct_excessive_bools)] // as a terminal has them
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -207,7 +211,7 @@ impl Look {
                 30..=37 => self.ink = colour(code - 30),
                 90..=97 => self.ink = colour(code - 90 + 8),
                 39 => self.ink = None,
-                40..=47 => self.paper = colour(code - 40),
+                40..=47 => self.paper = PAPERS.get(usize::from(code - 40)).map(|&colour| colour.to_owned()),
                 100..=107 => self.paper = colour(code - 100 + 8),
                 49 => self.paper = None,
                 38 => self.ink = wide_colour(&mut codes),

@@ -27,7 +27,21 @@ async fn plays_by_itself(folder: &str, name: &str) -> (Demo, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rate_limiter_plays_by_itself() {
+async fn etcd_plays_by_itself() {
+    let (demo, log) = plays_by_itself("etcd", "etcd").await;
+    assert_eq!(demo.incidents().await.iter().map(phase).collect::<Vec<_>>(), ["Resolved", "Resolved"]);
+    assert!(log.matches("Resolved").count() >= 2, "{log}");
+    demo.end().await;
+}
+
+// One after the other: they play on one system.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_the_rate_limiter_play_by_themselves() {
+    let (demo, log) = plays_by_itself("ratelimiter", "ratelimiter-node").await;
+    assert_eq!(demo.incidents().await.iter().map(phase).collect::<Vec<_>>(), ["Resolved"]);
+    assert!(log.contains("node_down"), "{log}");
+    demo.end().await;
+
     let (demo, log) = plays_by_itself("ratelimiter", "ratelimiter").await;
     assert_eq!(demo.incidents().await.iter().map(phase).collect::<Vec<_>>(), ["Resolved"]);
     for part in ["offline-auto", "$ ", "Resolved", "over_limit"] {

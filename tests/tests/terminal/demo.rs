@@ -63,6 +63,16 @@ async fn the_rate_limiter_is_played_by_the_space_key_and_back_and_again() {
     terminal.press(&["q"]);
     terminal.wait("EXIT=0", SOON);
     demo.end().await;
+
+    // The second path, on the same system.
+    let demo = Demo::set("ratelimiter", "ratelimiter-node").await;
+    let terminal = Terminal::operator(120, 36, &format!("demo ratelimiter-node --namespace {}", demo.namespace.name));
+    terminal.wait("LIVE", SOON);
+    by_the_space_key(&demo, &terminal).await;
+    ended_well(&demo, 1).await;
+    terminal.press(&["q"]);
+    terminal.wait("EXIT=0", SOON);
+    demo.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
