@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthChar as _;
 const CELL: (f64, f64) = (8.4, 18.0);
 /// Around the screen.
 const MARGIN: f64 = 12.0;
-/// How long the last frame of a moving picture stays.
+/// How much longer the last frame of a moving picture stays.
 const LAST: Duration = Duration::from_secs(6);
 const PAPER: &str = "#16181d";
 const INK: &str = "#d7dae0";
@@ -20,8 +20,7 @@ const COLOURS: [&str; 16] = [
 ];
 
 /// The first eight of them behind a text: darker, as terminals have them, so that white can be read on each.
-const PAPERS: [&str; 8] =
-    ["#2b2f37", "#8f3a42", "#4d7042", "#8a6c35", "#2d5c91", "#734a85", "#33757a", "#6b7280"];
+const PAPERS: [&str; 8] = ["#2b2f37", "#8f3a42", "#4d7042", "#8a6c35", "#2d5c91", "#734a85", "#33757a", "#6b7280"];
 
 /// How a cell looks.
 #[allow(clippy::struct_excessive_bools)] // as a terminal has them
@@ -272,7 +271,7 @@ mod tests {
         let frame = |text: &str| Screen { text: text.into(), columns: 4, rows: 1 };
         let svg = moving(&[(frame("one"), Duration::from_secs(2)), (frame("two"), Duration::from_secs(2))], "two");
         assert_eq!(svg.matches("<animate").count(), 2, "{svg}");
-        assert!(svg.contains("dur=\"8.00s\"") && svg.contains("keyTimes=\"0;0.25000\""), "{svg}");
+        assert!(svg.contains("dur=\"10.00s\"") && svg.contains("keyTimes=\"0;0.20000\""), "{svg}");
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
     }
 }
