@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod cluster;
 pub mod crd;
+pub mod fault;
 pub mod gateway;
 pub mod halt;
 pub mod migrate;

@@ -14,6 +14,7 @@
 //! * [`model`], [`sandbox`] and [`audit`] are its peers, each a trait, its real part and a fake;
 //! * [`supervisor`] is the seat of the same binary inside the agent's container, [`gateway`] the one
 //!   between that container and the engine, [`wall`] what closes its networks;
+//! * [`fault`] is what the chapters of a demo do to a subject, and how that is taken back;
 //! * [`redact`] masks secrets in what comes in from outside;
 //! * [`printable`] makes lines for people of text that nobody vouches for, [`depth`] says how deep such JSON may be;
 //! * [`probe`] reads what goes on in a subject, [`cel`] is the language in which that is judged;
@@ -25,12 +26,12 @@ pub mod audit;
 pub mod cel;
 pub mod check;
 pub mod cli;
-pub mod columns;
 pub mod config;
 pub mod context;
+pub mod demo_chapter;
 pub mod depth;
-pub mod error;
 pub mod events;
+pub mod fault;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzz;
 pub mod gateway;
@@ -43,10 +44,8 @@ pub mod leader;
 pub mod logging;
 pub mod metrics;
 pub mod model;
-pub mod money;
 pub mod monitor;
 pub mod notice;
-pub mod printable;
 pub mod probe;
 mod processes;
 pub mod redact;
@@ -59,3 +58,5 @@ pub mod subject;
 pub mod supervisor;
 pub mod tenancy;
 pub mod wall;
+
+pub use audit_client::{columns, error, money, printable};

@@ -24,6 +24,9 @@ enum Command {
     Supervise(cli::supervise::SuperviseArgs),
     /// Set the walls of a network namespace; started by the controller.
     Wall(cli::wall::WallArgs),
+    /// Do one job of a demo's chapter; started by the controller.
+    #[command(hide = true)]
+    Fault(cli::fault::FaultArgs),
     /// The agent's way to its subject's containers; started by the controller.
     Gateway(cli::gateway::GatewayArgs),
     // Its help is that of its arguments: it says what is printed.
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     // One of a gateway stands beside every session and an observer beside every subject: they are to be small, and wait
     // more than they work.
     let mut runtime = match command {
-        Command::Gateway(_) | Command::Observe(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Gateway(_) | Command::Observe(_) | Command::Fault(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = match runtime.enable_all().build() {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => runtime.block_on(cli::migrate::run(args)).map_err(|error| chain(&error)),
         Command::Supervise(args) => return runtime.block_on(cli::supervise::run(args)),
         Command::Wall(args) => cli::wall::run(args),
+        Command::Fault(args) => runtime.block_on(cli::fault::run(args)),
         Command::Gateway(args) => return runtime.block_on(cli::gateway::run(args)),
         Command::Observe(args) => runtime.block_on(cli::observe::run(args)),
         Command::Check(args) => return runtime.block_on(cli::check::run(args)),

@@ -25,6 +25,8 @@ use crate::audit::{AuditError, PostgresStore};
 use crate::cli::run::RunArgs;
 use crate::config::Config;
 use crate::context::Context;
+use crate::demo_chapter::scopes::ChapterScopes;
+use crate::demo_chapter::stage::Stage;
 use crate::error::chain;
 use crate::events::Events;
 use crate::halt::{self, Halt};
@@ -146,7 +148,7 @@ async fn connect(
     let client = Client::try_default()
         .await
         .map_err(|error| format!("no Kubernetes cluster: set KUBECONFIG, or run in one: {}", chain(&error)))?;
-    wait_for_definitions(&client, readiness).await;
+    wait_for_definitions(&client, readiness, args.demo).await;
     let database = wait_for_database(&store, readiness).await?;
     let secret = store.installation_secret().await.map_err(|error| chain(&error))?;
     let installation = format!("{}-{database}", args.installation);
@@ -230,6 +232,8 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
     let Connected { config, metrics, store, redaction, watched, model, client, docker, halt, .. } = connected;
     let docker = docker.led_by(&leadership);
     let scopes = Scopes::new(&client, &args.namespaces());
+    let chapters = args.demo.then(|| ChapterScopes::new(&client, &args.namespaces()));
+    let led = Arc::new(store.led_by(&leadership));
     let (engine, incidents_changed) = Engine::new(args.max_sessions.into());
     let (subjects_changed, subjects_wanted) = mpsc::unbounded_channel();
     let instance = std::env::var("HOSTNAME").ok();
@@ -255,7 +259,7 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         places: Places::default(),
         halt,
         leaving: Leaving::default(),
-        audit: Arc::new(store.led_by(&leadership)),
+        audit: led.clone(),
         sandboxes: Arc::new(docker.clone()),
         model: Arc::new(model),
         summary_model: Some(args.summary_model.clone()).filter(|name| !name.is_empty()),
@@ -265,7 +269,18 @@ fn start(args: &RunArgs, connected: Connected, leadership: Leadership) -> Starte
         metrics,
         client,
     };
-    Started { context: Arc::new(context), scopes, docker, incidents_changed, subjects_wanted }
+    let context = Arc::new(context);
+    let demo = chapters.map(|scopes| {
+        let stage = Stage::new(context.clone(), scopes.chapters(), led, Arc::new(docker.clone()));
+        Demo { stage: Arc::new(stage), scopes }
+    });
+    Started { context, scopes, docker, incidents_changed, subjects_wanted, demo }
+}
+
+/// What plays demos, where they are on.
+struct Demo {
+    stage: Arc<Stage>,
+    scopes: ChapterScopes,
 }
 
 /// Everything built, nothing running yet.
@@ -275,20 +290,22 @@ struct Started {
     docker: DockerProvider,
     incidents_changed: UnboundedReceiver<ObjectRef<Incident>>,
     subjects_wanted: UnboundedReceiver<ObjectRef<Subject>>,
+    demo: Option<Demo>,
 }
 
 /// The resources must be defined before they can be watched. Asked of the API server's discovery,
-/// which everybody may read.
-async fn wait_for_definitions(client: &Client, readiness: &Readiness) {
+/// which everybody may read. Chapters of demos need not be defined where demos are off.
+async fn wait_for_definitions(client: &Client, readiness: &Readiness, demo: bool) {
     const WHAT: &str = "definitions";
     let group = format!("{}/{}", crds::GROUP, crds::VERSION);
     let limit = Duration::from_secs(10);
+    let off = <crds::DemoChapter as kube::Resource>::plural(&()).into_owned();
     loop {
         let why = match tokio::time::timeout(limit, client.list_api_group_resources(&group)).await {
             Ok(Ok(there)) => {
                 let missing = |plural: &String| !there.resources.iter().any(|resource| resource.name == *plural);
-                let missing: Vec<_> =
-                    crds::all().into_iter().map(|crd| crd.spec.names.plural).filter(missing).collect();
+                let needed = crds::all().into_iter().map(|crd| crd.spec.names.plural);
+                let missing: Vec<_> = needed.filter(|plural| demo || *plural != off).filter(missing).collect();
                 if missing.is_empty() {
                     return readiness.done(WHAT);
                 }
@@ -328,7 +345,7 @@ async fn wait_for_database(store: &PostgresStore, readiness: &Readiness) -> Resu
 
 /// Runs the controllers until `stop`, and then leaves everything where it stands.
 async fn control(started: Started, readiness: &Readiness, stop: &CancellationToken, leadership: &Leadership) {
-    let Started { context, scopes, docker, incidents_changed, subjects_wanted } = started;
+    let Started { context, scopes, docker, incidents_changed, subjects_wanted, demo } = started;
     let mut running = JoinSet::new();
     // First of all: a session that is to be gone on with must not be taken for a free place or for a leftover.
     sweep::expect(&context, stop).await;
@@ -339,6 +356,11 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
         if until.run_until_cancelled(listed).await.is_some() {
             readiness.done("resources");
         }
+    });
+    let stage = demo.map(|demo| {
+        demo.scopes.run(&demo.stage, stop, &mut running);
+        running.spawn(demo.stage.clone().survey(stop.clone()));
+        demo.stage
     });
     running.spawn(route(incidents_changed, incidents, stop.clone()));
     running.spawn(route(subjects_wanted, subjects, stop.clone()));
@@ -359,7 +381,12 @@ async fn control(started: Started, readiness: &Readiness, stop: &CancellationTok
     stop.cancelled().await;
     let ended = async {
         let drained = async { while running.join_next().await.is_some() {} };
-        tokio::join!(drained, context.engine.abandon());
+        let played = async {
+            if let Some(stage) = &stage {
+                stage.abandon().await;
+            }
+        };
+        tokio::join!(drained, played, context.engine.abandon());
     };
     // Who lost the lease has nothing to bring to an end: it may do nothing more.
     let patience = if leadership.check().is_ok() { ENDING } else { Duration::ZERO };

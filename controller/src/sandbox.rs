@@ -11,6 +11,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub use audit_client::redact::CapturedStream;
+
 use crate::audit::entry::{Change, ChangeOrigin, ChangeResult};
 use crate::gateway::policy::Mode;
 use crate::session::SessionId;
@@ -366,31 +368,5 @@ impl CommandResult {
             stdout: CapturedStream::from(stdout.as_bytes()),
             stderr: CapturedStream::from(stderr.as_bytes()),
         }
-    }
-}
-
-/// A stream of output, bounded: all of it up to the cap, else its first and its last bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CapturedStream {
-    /// The first bytes.
-    pub head: Vec<u8>,
-    /// The last bytes, empty unless `total` is more than what was kept.
-    pub tail: Vec<u8>,
-    /// All bytes that were written.
-    pub total: u64,
-}
-
-impl From<&[u8]> for CapturedStream {
-    /// A stream of which everything was kept.
-    fn from(bytes: &[u8]) -> Self {
-        Self { head: bytes.to_vec(), tail: Vec::new(), total: bytes.len() as u64 }
-    }
-}
-
-impl CapturedStream {
-    /// Bytes that were dropped between head and tail.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.total.saturating_sub((self.head.len() + self.tail.len()) as u64)
     }
 }

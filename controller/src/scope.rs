@@ -102,7 +102,7 @@ struct Scope {
 }
 
 /// A controller, and whether its cache was filled once.
-type Cached<K> = (Controller<K>, watch::Receiver<bool>);
+pub(crate) type Cached<K> = (Controller<K>, watch::Receiver<bool>);
 
 impl Scopes {
     /// One scope a namespace, or one for all if there are none.
@@ -163,12 +163,12 @@ impl Scopes {
     }
 }
 
-fn stores<'a, K: Watched>(of: impl Iterator<Item = &'a Cached<K>>) -> Stores<K> {
+pub(crate) fn stores<'a, K: Watched>(of: impl Iterator<Item = &'a Cached<K>>) -> Stores<K> {
     let (stores, listed) = of.map(|(controller, listed)| (controller.store(), listed.clone())).unzip();
     Stores { stores, listed }
 }
 
-fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Cached<K> {
+pub(crate) fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Cached<K> {
     let api: Api<DeserializeGuard<K>> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -178,7 +178,7 @@ fn controller<K: Watched>(client: &Client, namespace: Option<&str>) -> Cached<K>
 }
 
 /// The one place where the errors of a controller are reported.
-async fn report<K, E>(
+pub(crate) async fn report<K, E>(
     kind: &'static str,
     context: Arc<Context>,
     results: impl futures::Stream<

@@ -13,7 +13,6 @@ pub mod dispatch;
 pub mod earlier;
 pub mod engine;
 pub mod execs;
-pub mod id;
 pub mod ledger;
 pub mod queue;
 pub mod recurrence;
@@ -24,6 +23,6 @@ pub mod sweep;
 pub mod task;
 pub mod view;
 
+pub use audit_client::session::SessionId;
 pub use engine::{Engine, SessionKey};
-pub use id::SessionId;
 pub use view::SessionView;

@@ -22,6 +22,7 @@ mod nft;
 mod ruleset;
 
 pub use nft::{WallError, apply};
+pub(crate) use nft::{interfaces, nft};
 
 /// What `operator wall` says when the walls stand.
 pub const DONE: &str = "the walls stand";

@@ -87,6 +87,14 @@ async fn the_client_sees_what_the_store_has() {
     let page = client.page(&first.new.id, 1, 10).await.unwrap();
     assert_eq!(page, store.page(&first.new.id, 1, 10).await.unwrap());
     assert_eq!((page.len(), page[0].summary.as_deref()), (2, Some("short")));
+    // From the end, page by page.
+    for (before, limit, numbers) in
+        [(i64::MAX, 2, vec![2, 3]), (2, 5, vec![1]), (1, 5, vec![]), (3, 1, vec![2]), (0, 5, vec![])]
+    {
+        let page = client.page_before(&first.new.id, before, limit).await.unwrap();
+        assert_eq!(page, store.page_before(&first.new.id, before, limit).await.unwrap());
+        assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), numbers, "{before}");
+    }
     let error = client.page(&SessionId::from("nobody".to_owned()), 0, 10).await.unwrap_err();
     assert_eq!(error.to_string(), "session nobody is not in the audit store");
 }
@@ -103,6 +111,8 @@ async fn errors_are_sentences_with_the_right_status() {
         ("/sessions/nobody/entries", "404", "nobody"),
         ("/sessions/nobody/entries?follow=true", "404", "nobody"),
         ("/nothing", "404", "/nothing"),
+        ("/sessions/nobody/entries?after=1&before=2", "400", "either after or before"),
+        ("/sessions/nobody/entries?before=2&follow=true", "400", "looks back"),
     ] {
         let answer = get(&served, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
@@ -151,6 +161,7 @@ async fn following_goes_on_through_outages_until_the_seal() {
     assert!(matches!(&told, Some(Ok(Followed::Waiting(why))) if why.contains("disk full")), "{told:?}");
     store.heal();
     append(3, note("three")).await;
+    assert!(matches!(next(&mut followed).await, Some(Ok(Followed::Back))));
     let told = next(&mut followed).await;
     assert!(matches!(&told, Some(Ok(Followed::Entry(e))) if e.seq == 3), "{told:?}");
 
@@ -160,6 +171,7 @@ async fn following_goes_on_through_outages_until_the_seal() {
     assert!(matches!(&told, Some(Ok(Followed::Waiting(_)))), "{told:?}");
     append(4, note("four")).await;
     let (_, again) = relay(&served.address, &origin.address).await;
+    assert!(matches!(next(&mut followed).await, Some(Ok(Followed::Back))));
     let told = next(&mut followed).await;
     assert!(matches!(&told, Some(Ok(Followed::Entry(e))) if e.seq == 4), "{told:?}");
     append(5, seal("Concluded")).await;

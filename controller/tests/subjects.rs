@@ -10,6 +10,8 @@ use controller::probe::Round;
 use crds::SubjectSpec;
 use crds::invariant::InvariantState;
 
+#[path = "subjects/chapters.rs"]
+mod chapters;
 #[path = "subjects/files.rs"]
 mod files;
 #[path = "subjects/pd.rs"]

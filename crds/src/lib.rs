@@ -8,6 +8,8 @@
 
 pub mod alert;
 pub mod condition;
+pub mod demo_chapter;
+pub mod fault;
 pub mod incident;
 pub mod invariant;
 pub mod names;
@@ -18,6 +20,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use condition::{ConditionStatus, set_condition};
+pub use demo_chapter::{DemoChapter, DemoChapterSpec, DemoChapterStatus};
 pub use incident::{Incident, IncidentPhase, IncidentSpec, IncidentStatus, Severity};
 pub use subject::{Subject, SubjectSpec, SubjectStatus};
 
@@ -30,5 +33,5 @@ pub const VERSION: &str = "v1alpha1";
 /// All definitions, in the order in which they are to be applied.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Subject::crd(), Incident::crd()]
+    vec![Subject::crd(), Incident::crd(), DemoChapter::crd()]
 }

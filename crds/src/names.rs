@@ -11,5 +11,7 @@ pub const LABEL_SUBJECT: &str = "operator.dev/subject";
 pub const LABEL_FINGERPRINT: &str = "operator.dev/fingerprint";
 /// Holds an Incident until its session has ended and its container is gone.
 pub const FINALIZER: &str = "operator.dev/session";
+/// Holds a demo's chapter until what the demo did is taken back.
+pub const DEMO_FINALIZER: &str = "operator.dev/demo";
 /// Field manager of the controller.
 pub const FIELD_MANAGER: &str = "operator";

@@ -12,7 +12,7 @@ save_sysctls() {
 
 kubelet() {
   mkdir -p "$DIR/kubelet"
-  cat >"$DIR/kubelet.yaml" <<Y
+  config kubelet "$DIR/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: $IP
@@ -38,7 +38,7 @@ Y
 }
 
 proxy() {
-  cat >"$DIR/proxy.yaml" <<Y
+  config proxy "$DIR/proxy.yaml" <<Y
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: iptables
@@ -56,7 +56,7 @@ Y
 }
 
 dns() {
-  cat >"$DIR/Corefile" <<Y
+  config dns "$DIR/Corefile" <<Y
 .:53 {
   bind $IP
   errors
@@ -96,4 +96,5 @@ node() {
   dns
   volumes
   ready kubelet node_ready
+  ready proxy curl -fsS http://127.0.0.1:10256/healthz
 }

@@ -10,7 +10,7 @@ runtime() {
   {"type": "portmap", "capabilities": {"portMappings": true}},
   {"type": "firewall"}]}
 Y
-  cat >"$DIR/containerd.toml" <<Y
+  config containerd "$DIR/containerd.toml" <<Y
 version = 3
 root = "$DIR/containerd"
 state = "$DIR/containerd-state"

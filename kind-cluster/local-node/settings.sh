@@ -46,6 +46,16 @@ component() {
   start_process "$DIR/pid/$name" "$DIR/log/$name.log" "$@"
 }
 
+# config COMPONENT FILE : standard input into the file, unless it stands there: a component that runs has read it, and
+# kube-proxy ends as soon as its file is written, whatever is in it. What was changed is read by a new process.
+config() {
+  local new
+  new=$(cat)
+  [ "$(cat "$2" 2>/dev/null)" != "$new" ] || return 0
+  stop_process "$DIR/pid/$1"
+  printf '%s\n' "$new" >"$2"
+}
+
 # ready WHAT COMMAND... : waits; says which component's log to read when it takes too long.
 ready() {
   local name=$1

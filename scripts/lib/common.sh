@@ -17,6 +17,13 @@ die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# Where cargo leaves what it builds.
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}/debug
+# compile WHAT... : `cargo build`, always of the whole workspace. Package by package, the crates that they share would be
+# compiled once for each, with other features every time. BINARIES in the environment names a folder of binaries that are
+# ready: then nothing is compiled that is to be found there.
+compile() { (cd "$ROOT" && cargo build --workspace "$@"); }
+
 # step WHAT COMMAND... : says what is done, runs it, says how long it took. The command's own output
 # goes to a log that is shown only when it fails (all of it live with VERBOSE=1).
 step() {

@@ -8,9 +8,12 @@
 
 pub mod checks;
 pub mod counter;
+pub mod demo;
 pub mod gate;
+pub mod picture;
 pub mod process;
 pub mod stage;
+pub mod tmux;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -247,7 +247,10 @@ fn host(url: &str) -> String {
 }
 
 /// A gate before the API server, and a kubeconfig that leads through it.
-async fn way_to_cluster(directory: &std::path::Path) -> (Gate, PathBuf) {
+///
+/// # Panics
+/// When there is no kubeconfig, or it leads nowhere.
+pub async fn way_to_cluster(directory: &std::path::Path) -> (Gate, PathBuf) {
     let mut config = kube::config::Kubeconfig::read().expect("KUBECONFIG");
     let current = config.current_context.clone().expect("a current context");
     let context = config.contexts.iter().find(|context| context.name == current).expect("the current context");

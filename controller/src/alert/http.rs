@@ -21,7 +21,8 @@ use serde_json::json;
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-use super::desk::{Desk, Report};
+use super::desk::Desk;
+use super::desk::report::Report;
 use super::generic::Mapping;
 use super::payload;
 use crate::metrics::Metrics;

@@ -4,6 +4,7 @@
 //! GET /sessions?namespace=&incident=&subject=&phase=&since=&limit=      {"sessions": […]}
 //! GET /sessions/ID                                                      a session
 //! GET /sessions/ID/entries?after=SEQ&limit=N                            {"entries": […]}, empty at the end
+//! GET /sessions/ID/entries?before=SEQ&limit=N                           the last ones before it, in order; empty at the start
 //! GET /sessions/ID/entries?after=SEQ&follow=true                        server-sent events
 //! GET /proof/keys                                                       {"keys": […]}
 //! GET /proof/links?after=N                                              {"links": […]}, empty at the end
@@ -13,8 +14,8 @@
 //! The last four are rows with nothing left out, for `operator audit verify` and `export`. Beside them is what the
 //! monitor shows ([`crate::monitor::api`]).
 //!
-//! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now),
-//! `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
+//! The events are `entry` (its id is the entry's number), `waiting` (nothing can be read just now), `back` (it
+//! can again), `error` (and the end), and `end` after the seal. Errors are `{"error": "a sentence"}`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,8 +33,9 @@ use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::proof::row::{EntryRow, KeyRow, LinkRow, SessionRow};
-use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter, StoredEntry};
+pub use audit_client::wire::{Entries, Problem, ProofEntries, ProofKeys, ProofLinks, ProofSessions, Sessions};
+
+use super::reader::{AuditReader, Followed, MAX_ENTRIES, SessionFilter};
 use super::{AuditError, SessionRecord};
 use crate::session::SessionId;
 
@@ -45,55 +47,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// ever. A live one comes back.
 const LONGEST_FOLLOW: Duration = Duration::from_hours(1);
 
-/// The answer to a listing.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Sessions {
-    /// The newest first.
-    pub sessions: Vec<SessionRecord>,
-}
-
-/// The answer to a page.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Entries {
-    /// In order; none at the end.
-    pub entries: Vec<StoredEntry>,
-}
-
-/// The table of keys.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProofKeys {
-    /// The first one first.
-    pub keys: Vec<KeyRow>,
-}
-
-/// A page of links.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProofLinks {
-    /// In order; none at the end.
-    pub links: Vec<LinkRow>,
-}
-
-/// A page of sessions, as their proof has them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProofSessions {
-    /// In the order of their names; none at the end.
-    pub sessions: Vec<SessionRow>,
-}
-
-/// A page of entries with nothing left out.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProofEntries {
-    /// In order; none at the end.
-    pub entries: Vec<EntryRow>,
-}
-
-/// An error.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Problem {
-    /// In a sentence.
-    pub error: String,
-}
-
 #[derive(Clone)]
 struct Api {
     reader: Arc<dyn AuditReader>,
@@ -103,14 +56,15 @@ struct Api {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct EntriesQuery {
-    after: i64,
+    after: Option<i64>,
+    before: Option<i64>,
     limit: i64,
     follow: bool,
 }
 
 impl Default for EntriesQuery {
     fn default() -> Self {
-        Self { after: 0, limit: MAX_ENTRIES, follow: false }
+        Self { after: None, before: None, limit: MAX_ENTRIES, follow: false }
     }
 }
 
@@ -172,10 +126,18 @@ async fn entries(
 ) -> Result<Response, Response> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
     let id = SessionId::from(id);
-    if query.follow {
-        return follow(api, id, query.after.max(last_event(&headers))).await;
-    }
-    let entries = api.reader.page(&id, query.after, query.limit).await.map_err(refuse)?;
+    let entries = match (query.after, query.before) {
+        (Some(_), Some(_)) => return Err(bad("either after or before: a page has one end that is given")),
+        (None, Some(_)) if query.follow => {
+            return Err(bad("before looks back: what is followed begins after an entry"));
+        }
+        (after, None) if query.follow => {
+            return follow(api, id, after.unwrap_or(0).max(last_event(&headers))).await;
+        }
+        (after, None) => api.reader.page(&id, after.unwrap_or(0), query.limit).await,
+        (None, Some(before)) => api.reader.page_before(&id, before, query.limit).await,
+    };
+    let entries = entries.map_err(refuse)?;
     if entries.is_empty() {
         find(&api, &id).await?;
     }
@@ -223,6 +185,7 @@ async fn follow(api: Api, id: SessionId, after: i64) -> Result<Response, Respons
     let events = api.reader.follow(id, after).map(|followed| match followed {
         Ok(Followed::Entry(entry)) => named("entry", &entry).id(entry.seq.to_string()),
         Ok(Followed::Waiting(reason)) => named("waiting", &Problem { error: reason }),
+        Ok(Followed::Back) => Event::default().event("back").data("{}"),
         Err(error) => named("error", &Problem { error: error.to_string() }),
     });
     // The end is told only when there is one: a stream that breaks off is taken up again.
@@ -257,6 +220,10 @@ async fn find(api: &Api, id: &SessionId) -> Result<SessionRecord, Response> {
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(Problem { error: error.into() })).into_response()
+}
+
+fn bad(error: &str) -> Response {
+    problem(StatusCode::BAD_REQUEST, error)
 }
 
 fn bad_query(error: &QueryRejection) -> Response {

@@ -76,3 +76,25 @@ fn unreadable(bytes: &[u8], error: &serde_json::Error) -> AuditError {
     );
     AuditError::Refused(format!("{name} cannot be read by this version of operator: {error}"))
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::audit::entry::NoteEntry;
+    use crate::audit::testing::story;
+
+    #[test]
+    fn every_kind_is_read_as_it_was_written() {
+        let told = story::bodies().into_iter().chain(story::checks());
+        let mut bodies: Vec<EntryBody> = told.map(|(_, body)| body).collect();
+        let note = NoteEntry { number: 1, author: Some("jane".into()), text: "n".into(), at: None };
+        bodies.push(EntryBody::Note(note));
+        for body in bodies {
+            let mut written = serde_json::to_value(&body).unwrap();
+            let (kind, data) = (body.kind().as_str().to_owned(), written["data"].take());
+            let (session, at) = (SessionId::from("s".to_owned()), Timestamp::UNIX_EPOCH);
+            let stored = StoredEntry { session, seq: 1, at, kind, data, summary: None };
+            assert_eq!(stored.body(), Some(body));
+        }
+    }
+}

@@ -409,6 +409,14 @@ impl AuditReader for FakeStore {
         rows.into_iter().map(|(bytes, summary)| codec::decode_any(bytes, summary)).collect()
     }
 
+    async fn page_before(&self, id: &SessionId, before: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        let inner = self.available()?;
+        let mut rows = inner.read(id, 0, i64::MAX);
+        rows.truncate(usize::try_from(before - 1).unwrap_or(0));
+        let surplus = rows.len().saturating_sub(usize::try_from(limit.min(MAX_ENTRIES)).unwrap_or(0));
+        rows.drain(surplus..).map(|(bytes, summary)| codec::decode_any(bytes, summary)).collect()
+    }
+
     fn follow(self: Arc<Self>, id: SessionId, after: i64) -> BoxStream<'static, Result<Followed, AuditError>> {
         let wake = self.appended.subscribe();
         follow_by_asking(self, id, after, Some(wake))

@@ -57,18 +57,15 @@ impl<R: AuditReader + ?Sized> Follower<R> {
                 return None;
             }
             match self.reader.page(&self.id, self.after, MAX_ENTRIES).await {
+                Ok(_) if std::mem::take(&mut self.waiting) => return Some(Ok(Followed::Back)),
                 Ok(page) if page.is_empty() => {
-                    self.waiting = false;
                     if self.after == 0 || !self.sealed_before().await {
                         self.sleep().await;
                     } else {
                         return None;
                     }
                 }
-                Ok(page) => {
-                    self.waiting = false;
-                    self.ready.extend(page);
-                }
+                Ok(page) => self.ready.extend(page),
                 Err(error) if error.is_transient() => {
                     if !self.waiting {
                         self.waiting = true;

@@ -10,6 +10,7 @@
 
 mod chain;
 mod connection;
+mod demo;
 mod error;
 mod keys;
 mod lease;

@@ -14,7 +14,6 @@
 
 pub mod export;
 pub mod hash;
-pub mod hex;
 pub mod key;
 pub mod link;
 pub mod row;
@@ -23,6 +22,7 @@ pub mod vault;
 pub mod verify;
 mod walk;
 
+pub use audit_client::hex;
 pub use hash::Hash;
 pub use key::{KeyId, PrivateKey, PublicKey};
 pub use link::LinkHead;

@@ -10,7 +10,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests' code
 
 pub mod samples;
-pub mod story;
+
+pub use audit_client::story;
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;

@@ -83,6 +83,12 @@ pub struct RunArgs {
     #[arg(long, env = "OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
     pub operator_namespace: Option<String>,
 
+    /// Play demos: carry out the chapters that are entered, faults included. Off, there are no `DemoChapter`s for this
+    /// controller.
+    #[arg(long, env = "OPERATOR_DEMO", action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
+          default_value_t = false, value_parser = clap::builder::BoolishValueParser::new(), value_name = "true|false")]
+    pub demo: bool,
+
     /// The configuration file: budgets, prices, agent images, tenants, how long finished Incidents stay.
     #[arg(long, env = "OPERATOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

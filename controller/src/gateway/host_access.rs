@@ -11,7 +11,7 @@ use bollard::models::{ContainerInspectResponse, HostConfig, MountType};
 
 use capabilities::named;
 
-pub(super) use capabilities::effective;
+pub(crate) use capabilities::effective;
 
 /// Sockets of engines, by the end of their path.
 const ENGINES: [&str; 4] = ["docker.sock", "containerd.sock", "podman.sock", "crio.sock"];

@@ -73,6 +73,21 @@ impl Judge {
         self.judge(Some(probe), round.at);
     }
 
+    /// Takes a round in, and judges nothing.
+    pub fn read(&mut self, round: &Round) {
+        if let Some(probe) = self.compiled.probe(&round.probe)
+            && self.readings.take(probe, round)
+        {
+            self.now = self.now.max(round.at);
+        }
+    }
+
+    /// The variable `probes`, as invariants see it: without probes whose last reading is too old to be judged.
+    #[must_use]
+    pub fn probes(&self, now: Timestamp) -> Value {
+        self.readings.fresh(&self.compiled.probes, self.now.max(now))
+    }
+
     /// Judges everything as of now: what is stale, and what is over its grace.
     pub fn look(&mut self, now: Timestamp) -> Vec<Turned> {
         self.now = self.now.max(now);

@@ -114,6 +114,15 @@ impl Readings {
         cel::map(read)
     }
 
+    /// The same without what is too old to be judged.
+    pub(super) fn fresh(&self, probes: &[ProbeFacts], now: Timestamp) -> Value {
+        let read = probes.iter().zip(&self.seen).filter_map(|(facts, seen)| {
+            let seen = seen.as_ref().filter(|seen| now.duration_since(seen.at) <= facts.stale_after)?;
+            Some((facts.name.clone(), seen.value(facts, now)))
+        });
+        cel::map(read)
+    }
+
     /// Why an expression that reads these probes cannot be judged.
     pub(super) fn missing(&self, probes: &[ProbeFacts], reads: &[usize], now: Timestamp) -> Option<String> {
         reads.iter().find_map(|probe| {

@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit_client::observations::{Observations, Observed, Observer};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -79,7 +80,7 @@ async fn observations(
     let redactor = watched.redactor(&api.redaction);
     let name = format!("{namespace}/{name}");
     if !follow {
-        return Ok(Json(Document::new(&name, &watched, &redactor)).into_response());
+        return Ok(Json(whole(&name, &watched, &redactor)).into_response());
     }
     let Ok(place) = api.followers.clone().try_acquire_owned() else {
         let why = format!("{MAX_FOLLOWERS} follow already: try again later");
@@ -92,50 +93,31 @@ async fn observations(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
-/// What is known of a Subject.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    subject: String,
-    at: jiff::Timestamp,
-    rounds: u64,
-    observed: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    observer: Option<Value>,
-    invariants: Vec<crds::subject::InvariantStatus>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held: Option<String>,
-    display: Value,
-    /// The last rounds, the oldest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Vec<Value>>,
+/// What is known, with the last rounds.
+fn whole(subject: &str, watched: &Watched, redactor: &Redactor) -> Observations {
+    let now = watched.views.borrow().clone();
+    let last = watched.rounds().0.iter().filter_map(|round| masked(round, redactor)).collect();
+    Observations { last: Some(last), ..known(subject, &now, redactor) }
 }
 
-impl Document {
-    fn new(subject: &str, watched: &Watched, redactor: &Redactor) -> Self {
-        let known = watched.views.borrow().clone();
-        let last = watched.rounds().0.iter().filter_map(|round| masked(round, redactor)).collect();
-        Self { last: Some(last), ..Self::known(subject, &known, redactor) }
-    }
-
-    fn known(subject: &str, known: &Snapshot, redactor: &Redactor) -> Self {
-        let observer = known.observer.as_ref();
-        let shown = serde_json::to_value(&known.shown).unwrap_or_default();
-        Self {
-            subject: subject.to_owned(),
-            at: known.at,
-            rounds: known.rounds,
-            observed: json!({
-                "status": known.observed.status.as_str(),
-                "reason": known.observed.reason,
-                "message": known.observed.message,
-            }),
-            observer: observer.map(|observer| json!({"container": observer.name, "startedAt": observer.started_at})),
-            invariants: known.views.iter().map(status::whole_invariant).collect(),
-            held: known.held.clone(),
-            display: redactor.value(&shown).value,
-            last: None,
-        }
+fn known(subject: &str, known: &Snapshot, redactor: &Redactor) -> Observations {
+    let observer = known.observer.as_ref();
+    let shown = serde_json::to_value(&known.shown).unwrap_or_default();
+    Observations {
+        subject: subject.to_owned(),
+        at: known.at,
+        rounds: known.rounds,
+        observed: Observed {
+            status: known.observed.status.as_str().to_owned(),
+            reason: known.observed.reason.to_string(),
+            message: known.observed.message.clone(),
+        },
+        observer: observer
+            .map(|observer| Observer { container: observer.name.clone(), started_at: observer.started_at }),
+        invariants: known.views.iter().map(status::whole_invariant).collect(),
+        held: known.held.clone(),
+        display: serde_json::from_value(redactor.value(&shown).value).unwrap_or_default(),
+        last: None,
     }
 }
 
@@ -179,7 +161,7 @@ impl Follower {
         }
         if let Some(watched) = self.watched.take() {
             self.views.mark_unchanged();
-            return Some(named("observations", &Document::new(&self.subject, &watched, &self.redactor)));
+            return Some(named("observations", &whole(&self.subject, &watched, &self.redactor)));
         }
         loop {
             tokio::select! {
@@ -196,8 +178,8 @@ impl Follower {
                         return Some(self.end());
                     }
                     self.shown = tokio::time::Instant::now();
-                    let known = self.views.borrow_and_update().clone();
-                    return Some(named("observations", &Document::known(&self.subject, &known, &self.redactor)));
+                    let now = self.views.borrow_and_update().clone();
+                    return Some(named("observations", &known(&self.subject, &now, &self.redactor)));
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! * `standing`: what stands for a session already, and whose it is; `removal`: how it goes;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open; `held`: who stands still meanwhile;
 //! * `observer`: the container from which a subject is looked at;
+//! * `fault`: what a chapter of a demo does to a project, and how that is taken back;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ mod body;
 mod brake;
 mod engine;
 mod exec;
+mod fault;
 mod gateway;
 mod held;
 mod host_access;
@@ -62,6 +64,8 @@ pub struct DockerProvider {
     epoch: u64,
     patience: Patience,
     held: Arc<Held>,
+    /// Held by whoever is about to start a helper: of two that found it unbegun, the second finds it begun.
+    starting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DockerProvider {
@@ -77,6 +81,7 @@ impl DockerProvider {
             epoch: 1,
             patience: Patience::default(),
             held: Arc::default(),
+            starting: Arc::default(),
         })
     }
 

@@ -60,7 +60,7 @@ pub fn apply(rules: &Rules) -> Result<(), WallError> {
 }
 
 /// All but the loopback interface, out of the kernel's table.
-fn interfaces(devices: &str) -> Result<Vec<String>, WallError> {
+pub(crate) fn interfaces(devices: &str) -> Result<Vec<String>, WallError> {
     let names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     names
@@ -79,7 +79,8 @@ fn stands(table: &str, listing: &str, ruleset: &Ruleset, interfaces: &[String]) 
     hooks && lines().filter(|line| line.ends_with(" accept")).count() == ruleset.accepts
 }
 
-fn nft(arguments: &[&str], input: &str) -> Result<String, WallError> {
+/// Runs it, and gives what it printed.
+pub(crate) fn nft(arguments: &[&str], input: &str) -> Result<String, WallError> {
     let mut command = Command::new("nft");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(WallError::Run)?;

@@ -23,6 +23,11 @@ pub(crate) fn subject(name: &str) -> Subject {
     read(&root().join("subjects").join(name).join("subject.yaml"))
 }
 
+/// Its name.
+pub(crate) fn subject_name(name: &str) -> String {
+    subject(name).metadata.name.unwrap_or_default()
+}
+
 fn read(path: &PathBuf) -> Subject {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

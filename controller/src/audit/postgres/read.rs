@@ -65,6 +65,16 @@ impl AuditReader for PostgresStore {
         rows.into_iter().map(|row| codec::decode_any(&row.body, row.summary)).collect()
     }
 
+    async fn page_before(&self, id: &SessionId, before: i64, limit: i64) -> Result<Vec<StoredEntry>, AuditError> {
+        let mut connection = self.connection().await?;
+        let until = connection.until;
+        let limit = limit.min(MAX_ENTRIES);
+        let query = rows::select_page_before(id, before, limit, MAX_PAGE_BYTES).fetch_all(&mut *connection);
+        let answer = timeout_at(until, query).await;
+        let rows = connection.settle(answer, Doing::Asking)?;
+        rows.into_iter().map(|row| codec::decode_any(&row.body, row.summary)).collect()
+    }
+
     fn follow(self: Arc<Self>, id: SessionId, after: i64) -> BoxStream<'static, Result<Followed, AuditError>> {
         let wake = self.appended();
         follow_by_asking(self, id, after, Some(wake))

@@ -54,5 +54,17 @@ BEGIN
             reserve_spend(text, text, bigint, bigint, bigint),
             settle_spend(text, text, bigint, bigint)
         TO %I', v_controller);
+
+    -- What demos did: the controller's alone, for a plan may hold a container's environment.
+    EXECUTE format('GRANT SELECT ON demo_turns, demo_acts TO %I', v_controller);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION
+            begin_demo_turn(text, text, text, text, text, bigint, bigint, text, text, timestamptz, timestamptz,
+                            timestamptz, boolean, bigint),
+            end_demo_turn(bigint, text, text, timestamptz, bigint),
+            begin_demo_act(bigint, text, text, bigint, text, text, text, text, text, timestamptz, bigint),
+            end_demo_act(bigint, text, text, bigint, text, text, timestamptz, bigint),
+            begin_demo_undo(bigint, text, text, bigint, bigint, timestamptz, bigint),
+            end_demo_undo(bigint, text, text, bigint, text, timestamptz, bigint)
+        TO %I', v_controller);
 END
 $$;

@@ -133,3 +133,25 @@ pub(super) fn select_page(
     .bind(limit.max(0))
     .bind(bytes)
 }
+
+/// The last entries before number `before`, in order, bounded as those of [`select_page`].
+pub(super) fn select_page_before(
+    session: &SessionId,
+    before: i64,
+    limit: i64,
+    bytes: i64,
+) -> QueryAs<'static, Postgres, EntryRow, PgArguments> {
+    sqlx::query_as(
+        "SELECT p.body, m.text AS summary FROM ( \
+             SELECT session_id, seq, body, \
+                    sum(octet_length(body)) OVER (ORDER BY seq DESC) - octet_length(body) AS behind \
+             FROM (SELECT session_id, seq, body FROM entries \
+                   WHERE session_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3) AS n \
+         ) AS p LEFT JOIN summaries m USING (session_id, seq) \
+         WHERE p.behind < $4 ORDER BY seq",
+    )
+    .bind(session.as_str().to_owned())
+    .bind(before)
+    .bind(limit.max(0))
+    .bind(bytes)
+}

@@ -35,6 +35,7 @@ pub(super) async fn run(source: &Source, args: &FollowArgs) -> Result<(), AuditC
         match next? {
             Followed::Entry(entry) if pretty => print(&text::step(&session, &entry, options()))?,
             Followed::Entry(entry) => print(&json::entry(&entry))?,
+            Followed::Back => eprintln!("reading again"),
             Followed::Waiting(reason) => eprintln!("waiting: {}", crate::printable::one_line(&reason)),
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn is_dangerous(capability: &str) -> bool {
 }
 
 /// What a container has with these added and dropped, as the engine reckons it. `ALL` stands for itself.
-pub(in crate::gateway) fn effective(added: Option<&[String]>, dropped: Option<&[String]>) -> BTreeSet<String> {
+pub(crate) fn effective(added: Option<&[String]>, dropped: Option<&[String]>) -> BTreeSet<String> {
     let added: BTreeSet<String> = added.into_iter().flatten().map(|capability| named(capability)).collect();
     let dropped: BTreeSet<String> = dropped.into_iter().flatten().map(|capability| named(capability)).collect();
     if dropped.contains("ALL") {

@@ -31,7 +31,7 @@ impl DockerProvider {
     }
 
     /// The container, unless it went meanwhile.
-    async fn inspected(&self, id: &str) -> Result<Option<ContainerInspectResponse>, SandboxError> {
+    pub(super) async fn inspected(&self, id: &str) -> Result<Option<ContainerInspectResponse>, SandboxError> {
         let inspect = self
             .engine
             .call(QUICK, |docker| async move { docker.inspect_container(id, None::<InspectContainerOptions>).await });
@@ -43,7 +43,7 @@ impl DockerProvider {
     }
 
     /// The names of the volumes that are directories or devices of the host in disguise.
-    async fn bound_volumes(&self) -> Result<BTreeSet<String>, SandboxError> {
+    pub(super) async fn bound_volumes(&self) -> Result<BTreeSet<String>, SandboxError> {
         let all = self
             .engine
             .call(QUICK, |docker| async move { docker.list_volumes(None::<ListVolumesOptions>).await })

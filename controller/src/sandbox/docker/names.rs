@@ -21,12 +21,17 @@ pub const EPOCH: &str = "operator.dev/epoch";
 const EPOCH_VARIABLE: &str = "OPERATOR_EPOCH";
 /// The compose project beside which a container stands.
 pub const PROJECT: &str = "operator.dev/project";
-/// What a container is for: `agent` or `gateway` of a session, or `observer` of a Subject.
+/// What a container is for: `agent` or `gateway` of a session, `observer` of a Subject, `fault` or `client` of a
+/// demo's chapter.
 pub const ROLE: &str = "operator.dev/role";
 /// The UID of the Subject that an observer looks at.
 pub(super) const SUBJECT_UID: &str = "operator.dev/subject-uid";
 /// Networks beside the project's own that a container may reach, joined by commas.
 pub(super) const EGRESS: &str = "operator.dev/egress";
+/// Which action of a demo's chapter a helper was made for.
+pub const FAULT: &str = "operator.dev/fault";
+/// How all of compose's own labels begin.
+pub(super) const COMPOSE: &str = "com.docker.compose";
 /// Compose's own label of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 
@@ -44,6 +49,16 @@ pub(super) fn wall(session: &str, epoch: u64) -> String {
 pub(super) fn observer(uid: &str, hash: &str) -> String {
     let head = |text: &str| text.chars().filter(char::is_ascii_hexdigit).take(8).collect::<String>();
     format!("operator-observer-{}-{}", head(uid), head(hash))
+}
+
+/// The name of a helper of a chapter, by its key.
+pub(super) fn fault(mark: &str) -> String {
+    format!("operator-fault-{mark}")
+}
+
+/// The same for one that stands on the project's networks, where a name can be asked for: it is anybody's.
+pub(super) fn client(mark: &str) -> String {
+    format!("client-{mark}")
 }
 
 /// The volume for outcomes. It outlives containers, and so whoever made them.
@@ -76,6 +91,10 @@ pub(super) enum Role {
     Gateway,
     /// It looks at the subject from inside of its networks.
     Observer,
+    /// It does what a chapter says, beside or inside of the network of one container.
+    Fault,
+    /// It does what a chapter says on the project's networks.
+    Client,
 }
 
 impl Role {
@@ -84,6 +103,8 @@ impl Role {
             Self::Agent => "agent",
             Self::Gateway => "gateway",
             Self::Observer => "observer",
+            Self::Fault => "fault",
+            Self::Client => "client",
         }
     }
 }

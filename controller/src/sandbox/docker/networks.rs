@@ -50,11 +50,8 @@ impl DockerProvider {
         // Gateways stand on none.
         let ours = [(names::INSTALLATION, self.installation.as_str()), (names::PROJECT, project)];
         let mut ours = self.containers(&ours, false).await?;
-        let moves = [names::Role::Agent, names::Role::Observer].map(names::Role::as_str);
-        ours.retain(|container| {
-            let role = container.labels.as_ref().and_then(|labels| labels.get(names::ROLE));
-            role.is_some_and(|role| moves.contains(&role.as_str()))
-        });
+        let moves = [names::Role::Agent, names::Role::Observer, names::Role::Client].map(names::Role::as_str);
+        ours.retain(|container| role_of(container).is_some_and(|role| moves.contains(&role)));
         if ours.is_empty() {
             return Ok(0);
         }
@@ -69,6 +66,11 @@ impl DockerProvider {
             if !running {
                 for network in to_change {
                     self.leave(network, id).await?;
+                }
+            } else if role_of(container) == Some(names::Role::Client.as_str()) {
+                // It has no walls: it does what a chapter's author wrote, as the project's own containers do.
+                for network in to_change {
+                    self.join(network, id).await?;
                 }
             } else if !to_change.is_empty() {
                 self.rejoin(&to_change, id, container).await?;
@@ -171,6 +173,10 @@ impl DockerProvider {
             }
         }
     }
+}
+
+fn role_of(container: &ContainerSummary) -> Option<&str> {
+    container.labels.as_ref()?.get(names::ROLE).map(String::as_str)
 }
 
 fn project_of(event: &EventMessage) -> Option<&String> {

@@ -9,6 +9,7 @@
 //! which says all that it was made of, and started again when it ended.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
@@ -102,7 +103,7 @@ impl DockerProvider {
         if let Some(found) = found {
             let id = found.id.clone().unwrap_or_else(|| name.to_owned());
             let runs = found.state == Some(ContainerSummaryStateEnum::RUNNING);
-            if runs && matches!(self.run_in(&id, &["test", "-e", GO]).await, Ok((Some(0), _))) {
+            if runs && matches!(self.run_in(&id, USER, QUICK, &["test", "-e", GO]).await, Ok((Some(0), _))) {
                 return Ok(());
             }
             // It runs and waits, or is dead, or paused. On other networks than it was made for it would not start.
@@ -134,24 +135,30 @@ impl DockerProvider {
     /// Sets the walls around an observer that runs, and says so to it.
     async fn let_go(&self, id: &str) -> Result<(), SandboxError> {
         Box::pin(self.enclose(id)).await?;
-        match self.run_in(id, &["touch", GO]).await? {
+        match self.run_in(id, USER, QUICK, &["touch", GO]).await? {
             (Some(0), _) => Ok(()),
             (_, said) => Err(SandboxError::Refused(format!("the observer could not be told to begin: {said}"))),
         }
     }
 
-    /// Runs a short command in an observer: its exit code, and what it said.
-    async fn run_in(&self, id: &str, command: &[&str]) -> Result<(Option<i64>, String), SandboxError> {
+    /// Runs a command in a container: its exit code, and what it said.
+    pub(super) async fn run_in(
+        &self,
+        id: &str,
+        user: &str,
+        limit: Duration,
+        command: &[&str],
+    ) -> Result<(Option<i64>, String), SandboxError> {
         let config = ExecConfig {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            user: Some(USER.into()),
+            user: Some(user.into()),
             cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
             ..ExecConfig::default()
         };
         let exec = self.engine.call(QUICK, |docker| async move { docker.create_exec(id, config).await }).await?.id;
         let exec = &exec;
-        let ran = self.engine.call(QUICK, |docker| async move {
+        let ran = self.engine.call(limit, |docker| async move {
             let heard = Aside::default();
             if let StartExecResults::Attached { mut output, .. } =
                 docker.start_exec(exec, None::<StartExecOptions>).await?
