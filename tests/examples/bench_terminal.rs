@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use controller::agent::present::thousands;
 use operator_tests::Cluster;
 use operator_tests::tmux::Terminal;
 use serde_json::{Value, json};
@@ -29,10 +30,12 @@ async fn main() {
     let still = recording(folder.path(), "still", incidents, 0);
     let lively = recording(folder.path(), "lively", incidents, 400);
     let mut figures = json!({"incidents": incidents});
+    // As the header writes it.
+    let listed = thousands(incidents as u64);
 
     let (terminal, painted) = opened(&still);
     figures["first_paint_ms"] = ms(painted);
-    terminal.until("all are listed", SOON, |screen| screen.contains(&grouped(incidents)));
+    terminal.until("all are listed", SOON, |screen| screen.contains(&listed));
     std::thread::sleep(Duration::from_secs(2));
     figures["idle_cpu_percent"] = json!(cpu(&terminal));
     let mut keys: Vec<Duration> =
@@ -43,7 +46,7 @@ async fn main() {
     drop(terminal);
 
     let (terminal, _) = opened(&lively);
-    terminal.until("all are listed", SOON, |screen| screen.contains(&grouped(incidents)));
+    terminal.until("all are listed", SOON, |screen| screen.contains(&listed));
     std::thread::sleep(Duration::from_secs(2));
     figures["cpu_percent_at_10_updates"] = json!(cpu(&terminal));
     drop(terminal);
@@ -56,19 +59,6 @@ async fn main() {
 
 fn ms(time: Duration) -> Value {
     json!((time.as_secs_f64() * 10_000.0).round() / 10.0)
-}
-
-/// As the header writes it.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn incident(number: usize, version: usize) -> Value {

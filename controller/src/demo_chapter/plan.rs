@@ -204,10 +204,14 @@ impl Known<'_> {
         self.incidents.iter().find(own)
     }
 
+    /// Whether a turn began less than so long ago: what it waits for that may never come is waited for so long.
+    fn is_within(&self, turn: &Turn, limit: SignedDuration) -> bool {
+        self.now.duration_since(turn.new.at) < limit
+    }
+
     /// Ends an Incident, and waits for that; nothing if there is none, or it was waited for long enough.
     fn end_incident(&self, turn: &Turn, which: impl Fn(Timestamp) -> bool) -> Option<Step> {
-        let patience = self.now.duration_since(turn.new.at) < ENDING;
-        let incident = self.running(which).filter(|_| patience)?;
+        let incident = self.running(which).filter(|_| self.is_within(turn, ENDING))?;
         if incident.spec.cancel == Some(incident.spec.attempt) {
             let says = format!("waiting for the end of the Incident {}", incident.name_any());
             return Some(Step::Rest(SOON, Some(says)));
@@ -247,8 +251,7 @@ fn current(known: &Known<'_>, turn: &Turn) -> Step {
     if let Some(step) = known.end_incident(turn, was_gone_back_over) {
         return step;
     }
-    let patience = known.now.duration_since(turn.new.at) < ENDING;
-    if let Some(step) = known.clear_incident(was_gone_back_over).filter(|_| patience) {
+    if let Some(step) = known.clear_incident(was_gone_back_over).filter(|_| known.is_within(turn, ENDING)) {
         return step;
     }
     let Some(chapter) = known.chapter(turn) else { return Step::Rest(LATER, None) };

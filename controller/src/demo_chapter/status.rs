@@ -192,17 +192,6 @@ fn conditions(status: &mut DemoChapterStatus, chapter: &Chapter, facts: &Facts<'
         ChapterState::Resetting => (false, "Resetting", "the demo goes back to its beginning"),
         _ => (is_current, "Current", "it is the demo's current chapter"),
     };
-    let mut set = |type_: &str, holds: ConditionStatus, reason: &str, message: &str| {
-        set_condition(
-            &mut status.conditions,
-            type_,
-            holds,
-            reason,
-            &short_line(message, LONGEST),
-            generation,
-            facts.now,
-        );
-    };
     set(ENTERED, holds.into(), reason, text);
     let is_complete = status.completed_at.is_some();
     match (is_complete, state) {

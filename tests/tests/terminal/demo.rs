@@ -33,19 +33,27 @@ async fn by_the_space_key(demo: &Demo, terminal: &Terminal) {
     }
 }
 
-async fn ended_well(demo: &Demo, incidents: usize) {
+/// A demo that was played by the space key to its end, with so many Incidents, each resolved; and the screen, still open.
+async fn played(folder: &str, name: &str, incidents: usize) -> (Demo, Terminal) {
+    let demo = Demo::set(folder, name).await;
+    let terminal = Terminal::operator(120, 36, &format!("demo {name} --namespace {}", demo.namespace.name));
+    terminal.wait("LIVE", SOON);
+    by_the_space_key(&demo, &terminal).await;
     let all = demo.incidents().await;
     assert_eq!(all.iter().map(phase).collect::<Vec<_>>(), vec!["Resolved"; incidents]);
     assert!(demo.flows());
+    (demo, terminal)
+}
+
+async fn end(demo: Demo, terminal: &Terminal) {
+    terminal.press(&["q"]);
+    terminal.wait("EXIT=0", SOON);
+    demo.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rate_limiter_is_played_by_the_space_key_and_back_and_again() {
-    let demo = Demo::set("ratelimiter", "ratelimiter").await;
-    let terminal = Terminal::operator(120, 36, &format!("demo ratelimiter --namespace {}", demo.namespace.name));
-    terminal.wait("LIVE", SOON);
-    by_the_space_key(&demo, &terminal).await;
-    ended_well(&demo, 1).await;
+    let (demo, terminal) = played("ratelimiter", "ratelimiter", 1).await;
 
     // Back to the page before, and the beginning again.
     let chapters = demo.chapters().await;
@@ -60,29 +68,15 @@ async fn the_rate_limiter_is_played_by_the_space_key_and_back_and_again() {
     }
     assert_eq!(demo.helpers(), Vec::<String>::new(), "a reset leaves nothing");
     demo.healthy().await;
-    terminal.press(&["q"]);
-    terminal.wait("EXIT=0", SOON);
-    demo.end().await;
+    end(demo, &terminal).await;
 
     // The second path, on the same system.
-    let demo = Demo::set("ratelimiter", "ratelimiter-node").await;
-    let terminal = Terminal::operator(120, 36, &format!("demo ratelimiter-node --namespace {}", demo.namespace.name));
-    terminal.wait("LIVE", SOON);
-    by_the_space_key(&demo, &terminal).await;
-    ended_well(&demo, 1).await;
-    terminal.press(&["q"]);
-    terminal.wait("EXIT=0", SOON);
-    demo.end().await;
+    let (demo, terminal) = played("ratelimiter", "ratelimiter-node", 1).await;
+    end(demo, &terminal).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_is_played_by_the_space_key() {
-    let demo = Demo::set("etcd", "etcd").await;
-    let terminal = Terminal::operator(120, 36, &format!("demo etcd --namespace {}", demo.namespace.name));
-    terminal.wait("LIVE", SOON);
-    by_the_space_key(&demo, &terminal).await;
-    ended_well(&demo, 2).await;
-    terminal.press(&["q"]);
-    terminal.wait("EXIT=0", SOON);
-    demo.end().await;
+    let (demo, terminal) = played("etcd", "etcd", 2).await;
+    end(demo, &terminal).await;
 }

@@ -47,7 +47,7 @@ pub(super) fn reset(known: &Known<'_>, turn: &Turn) -> Step {
     if !known.memory.is_swept {
         return Step::Sweep;
     }
-    let patience = known.now.duration_since(turn.new.at) < PATIENCE;
+    let patience = known.is_within(turn, PATIENCE);
     if known.healthy == Some(false) && patience {
         if looked.is_some_and(|ago| ago >= LOOK) {
             return Step::Mend(turn.id);
