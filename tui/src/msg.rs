@@ -28,6 +28,8 @@ pub enum Msg {
     Resumed,
     /// The process is to end (SIGTERM, SIGHUP), with this code.
     End(u8),
+    /// The feed is of no use: why, in a sentence. The loop ends with it.
+    Failed(String),
 }
 
 /// How an effect ended.

@@ -148,6 +148,10 @@ pub async fn run(
                     return Ok(code);
                 }
             }
+            Some(Msg::Failed(why)) => {
+                let wants = Wants { complaint: Some(why), end: Some(1), ..Wants::default() };
+                return Ok(fulfil(wants, feed.as_ref(), now).unwrap_or(1));
+            }
             Some(_) => {}
         }
     }

@@ -41,6 +41,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Cmd> {
         Msg::Stop => cmds.push(Cmd::Suspend),
         Msg::Resumed => cmds.push(Cmd::Resume),
         Msg::End(code) => model.end = Some(code),
+        Msg::Failed(why) => (model.end, model.farewell) = (Some(1), Some(why)),
     }
     settle(model, &mut cmds);
     cmds

@@ -3,17 +3,18 @@
 mod sessions;
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::record::Recorded;
-use super::{Feed, FeedEvent, Kind, Link, Outlet, Request, Source};
-use crate::msg::Done;
+use super::{Closed, Feed, FeedEvent, Kind, Link, Outlet, Request, Source};
+use crate::msg::{Done, Msg};
 use sessions::{Clock, Shelf};
 
 /// Why a recording cannot be played.
@@ -45,46 +46,74 @@ pub enum ReplayError {
     },
 }
 
-/// A recording that is played.
+/// A recording that is played. Only its first line is read before there is a screen; a large one takes its time.
 #[derive(Debug)]
 pub struct ReplayFeed {
-    lines: Mutex<Vec<Recorded>>,
-    sessions: Arc<Shelf>,
     began: Timestamp,
-    started: Arc<Mutex<Option<Instant>>>,
     speed: f64,
-    outlet: Mutex<Option<Outlet>>,
+    /// When it was read and the first of it was told.
+    started: Arc<OnceLock<Instant>>,
+    wishes: mpsc::UnboundedSender<Request>,
+    beginning: Mutex<Option<(Unread, mpsc::UnboundedReceiver<Request>)>>,
 }
 
-impl ReplayFeed {
-    /// Reads a recording. `speed` 2 plays it twice as fast; 0 all at once.
-    ///
-    /// # Errors
-    /// [`ReplayError`].
-    pub fn open(path: &Path, speed: f64) -> Result<Self, ReplayError> {
-        let read = |source| ReplayError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        let mut lines = Vec::new();
-        for (index, line) in BufReader::new(file).lines().enumerate() {
-            let line = line.map_err(read)?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let recorded = serde_json::from_str(&line);
-            lines.push(recorded.map_err(|source| ReplayError::Line {
-                path: path.to_owned(),
-                line: index + 1,
-                source,
-            })?);
+/// A recording whose first line is known.
+#[derive(Debug)]
+struct Unread {
+    path: PathBuf,
+    first: Recorded,
+    /// What follows, with the numbers of its lines.
+    rest: std::iter::Enumerate<Lines<BufReader<File>>>,
+}
+
+impl Unread {
+    fn open(path: &Path) -> Result<Self, ReplayError> {
+        let file = File::open(path).map_err(|source| ReplayError::Read { path: path.to_owned(), source })?;
+        let mut rest = BufReader::new(file).lines().enumerate();
+        let first = next(&mut rest, path)?.ok_or_else(|| ReplayError::Empty { path: path.to_owned() })?;
+        Ok(Self { path: path.to_owned(), first, rest })
+    }
+
+    /// All of it, what is told and what is served.
+    fn read(mut self) -> Result<(Vec<Recorded>, Shelf), ReplayError> {
+        let mut lines = vec![self.first];
+        while let Some(line) = next(&mut self.rest, &self.path)? {
+            lines.push(line);
         }
-        let began = lines.first().map(|line: &Recorded| line.at);
-        let began = began.ok_or_else(|| ReplayError::Empty { path: path.to_owned() })?;
-        let sessions = Arc::new(Shelf::of(&mut lines));
-        Ok(Self { lines: Mutex::new(lines), sessions, began, started: Arc::default(), speed, outlet: Mutex::default() })
+        let shelf = Shelf::of(&mut lines);
+        Ok((lines, shelf))
     }
 }
 
+fn next(
+    lines: &mut impl Iterator<Item = (usize, std::io::Result<String>)>,
+    path: &Path,
+) -> Result<Option<Recorded>, ReplayError> {
+    for (index, line) in lines {
+        let line = line.map_err(|source| ReplayError::Read { path: path.to_owned(), source })?;
+        if !line.trim().is_empty() {
+            let recorded = serde_json::from_str(&line);
+            let wrong = |source| ReplayError::Line { path: path.to_owned(), line: index + 1, source };
+            return recorded.map(Some).map_err(wrong);
+        }
+    }
+    Ok(None)
+}
+
 impl ReplayFeed {
+    /// Opens a recording. `speed` 2 plays it twice as fast; 0 all at once. A line behind the first that is none of a
+    /// recording ends the loop with [`Msg::Failed`].
+    ///
+    /// # Errors
+    /// [`ReplayError`], about its first line.
+    pub fn open(path: &Path, speed: f64) -> Result<Self, ReplayError> {
+        let unread = Unread::open(path)?;
+        let began = unread.first.at;
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let beginning = Mutex::new(Some((unread, wished)));
+        Ok(Self { began, speed, started: Arc::default(), wishes, beginning })
+    }
+
     /// What time it is, for tasks. At no speed all has happened already.
     fn clock(&self) -> Clock {
         let (began, speed, started) = (self.began, self.speed, self.started.clone());
@@ -92,64 +121,85 @@ impl ReplayFeed {
             if speed <= 0.0 {
                 return Timestamp::MAX;
             }
-            let played = locked(&started).map(|started| started.elapsed()).unwrap_or_default();
-            began.saturating_add(played.mul_f64(speed)).unwrap_or(began)
+            played(began, speed, &started)
         })
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn played(began: Timestamp, speed: f64, started: &OnceLock<Instant>) -> Timestamp {
+    let played = started.get().map(Instant::elapsed).unwrap_or_default();
+    began.saturating_add(played.mul_f64(speed)).unwrap_or(began)
 }
 
 impl Feed for ReplayFeed {
     fn start(&self, outlet: Outlet) {
-        let lines = std::mem::take(&mut *locked(&self.lines));
-        *locked(&self.outlet) = Some(outlet.clone());
-        let started = Instant::now();
-        *locked(&self.started) = Some(started);
-        let (began, speed) = (self.began, self.speed);
+        let beginning = self.beginning.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((unread, wishes)) = beginning else { return };
+        let (began, speed, started, clock) = (self.began, self.speed, self.started.clone(), self.clock());
         tokio::spawn(async move {
-            let mut batch: Vec<FeedEvent> = Vec::new();
-            for line in lines {
-                if speed > 0.0 {
-                    let after = Duration::try_from(line.at.duration_since(began)).unwrap_or_default();
-                    let due = started + after.div_f64(speed);
-                    if due > Instant::now() {
-                        if outlet.send(std::mem::take(&mut batch)).await.is_err() {
-                            return;
-                        }
-                        tokio::time::sleep_until(due).await;
-                    }
-                }
-                batch.push(line.event);
-                if batch.len() >= 512 && outlet.send(std::mem::take(&mut batch)).await.is_err() {
-                    return;
-                }
-            }
-            batch.extend(Kind::ALL.map(|kind| FeedEvent::Link { source: Source::Kind(kind), link: Link::Ended }));
-            // The loop may be gone; then there is nobody to tell.
-            let _ = outlet.send(batch).await;
+            let read = tokio::task::spawn_blocking(|| unread.read().map_err(|error| error.to_string())).await;
+            let (lines, shelf) = match read.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(read) => read,
+                Err(why) => return outlet.message(Msg::Failed(why)).await,
+            };
+            let start = *started.get_or_init(Instant::now);
+            tokio::spawn(answer(wishes, Arc::new(shelf), clock, outlet.clone()));
+            tell(lines, began, start, speed, &outlet).await
         });
     }
 
     fn ask(&self, request: Request) {
-        let Some(outlet) = locked(&self.outlet).clone() else { return };
-        if self.sessions.ask(&request, &self.clock(), &outlet) {
-            return;
-        }
-        if let Request::Act(_) = request {
-            tokio::spawn(async move {
-                outlet.done(Done::Bad("this is a recording: nothing can be changed".to_owned())).await
-            });
-        }
+        // Who would answer ends with the loop that asks, or because the recording cannot be read, which is said.
+        let _ = self.wishes.send(request);
     }
 
     fn now(&self) -> Timestamp {
-        let played = locked(&self.started).map(|started| started.elapsed()).unwrap_or_default();
-        let speed = if self.speed > 0.0 { self.speed } else { 1.0 };
-        self.began.saturating_add(played.mul_f64(speed)).unwrap_or(self.began)
+        played(self.began, if self.speed > 0.0 { self.speed } else { 1.0 }, &self.started)
     }
+}
+
+/// Tells each line when its time has come.
+async fn tell(
+    lines: Vec<Recorded>,
+    began: Timestamp,
+    start: Instant,
+    speed: f64,
+    outlet: &Outlet,
+) -> Result<(), Closed> {
+    let mut batch: Vec<FeedEvent> = Vec::new();
+    for line in lines {
+        if speed > 0.0 {
+            let after = Duration::try_from(line.at.duration_since(began)).unwrap_or_default();
+            let due = start + after.div_f64(speed);
+            if due > Instant::now() {
+                outlet.send(std::mem::take(&mut batch)).await?;
+                tokio::time::sleep_until(due).await;
+            }
+        }
+        batch.push(line.event);
+        if batch.len() >= 512 {
+            outlet.send(std::mem::take(&mut batch)).await?;
+        }
+    }
+    batch.extend(Kind::ALL.map(|kind| FeedEvent::Link { source: Source::Kind(kind), link: Link::Ended }));
+    outlet.send(batch).await
+}
+
+/// Answers wishes in their order, those too that came while the recording was read.
+async fn answer(
+    mut wishes: mpsc::UnboundedReceiver<Request>,
+    shelf: Arc<Shelf>,
+    clock: Clock,
+    outlet: Outlet,
+) -> Result<(), Closed> {
+    while let Some(request) = wishes.recv().await {
+        if !shelf.ask(&request, &clock, &outlet)
+            && let Request::Act(_) = request
+        {
+            outlet.done(Done::Bad("this is a recording: nothing can be changed".to_owned())).await?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,7 +208,6 @@ mod tests {
 
     use super::*;
     use crate::feed::record::Recorder;
-    use crate::msg::Msg;
     use crate::testing::{incident, now};
 
     #[tokio::test]
@@ -184,8 +233,8 @@ mod tests {
         assert!(matches!(messages.recv().await, Some(Msg::Done(Done::Bad(_)))));
     }
 
-    #[test]
-    fn what_is_no_recording_is_said_with_its_line() {
+    #[tokio::test]
+    async fn what_is_no_recording_is_said_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.jsonl");
         std::fs::write(
@@ -193,8 +242,14 @@ mod tests {
             "{\"at\":\"2026-01-28T12:00:00Z\",\"event\":\"listed\",\"of\":\"incidents\"}\n\nnonsense\n",
         )
         .unwrap();
-        let error = ReplayFeed::open(&path, 1.0).unwrap_err().to_string();
+        let feed = ReplayFeed::open(&path, 1.0).unwrap();
+        let (outlet, mut messages) = Outlet::new();
+        feed.start(outlet);
+        let Some(Msg::Failed(error)) = messages.recv().await else { panic!("nothing") };
         assert!(error.contains("r.jsonl:3: this is not a line of a recording"), "{error}");
+        std::fs::write(&path, "\nnonsense\n").unwrap();
+        let error = ReplayFeed::open(&path, 1.0).unwrap_err().to_string();
+        assert!(error.contains("r.jsonl:2: this is not a line of a recording"), "{error}");
         std::fs::write(&path, "").unwrap();
         assert!(ReplayFeed::open(&path, 1.0).unwrap_err().to_string().contains("empty"));
     }
