@@ -12,6 +12,7 @@ pub mod demo;
 pub mod gate;
 pub mod picture;
 pub mod process;
+pub mod prometheus;
 pub mod pty;
 pub mod stage;
 pub mod tmux;

@@ -13,11 +13,10 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use operator_tests::counter::docker;
 use operator_tests::process::{Controller, free_address};
 use operator_tests::stage::{LONG, Stage};
-use operator_tests::{condition, phase, root, run};
+use operator_tests::{condition, phase, prometheus};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a-token-for-the-tests-of-alerts";
-const IMAGE: &str = "operator-test-alertmanager:dev";
 /// The token of the subject's counter for which the agent's first command waits.
 const HOLD: &str = "alerts-c1";
 
@@ -74,7 +73,8 @@ impl Alertmanager {
             &label,
             "--network",
             "host",
-            IMAGE,
+            prometheus::IMAGE,
+            "prometheus-alertmanager",
             "--config.file=/tmp/alertmanager.yml",
             "--storage.path=/tmp/alertmanager",
             "--cluster.listen-address=",
@@ -176,7 +176,7 @@ async fn post(controller: &Controller, token: Option<&str>, body: Vec<u8>) -> (u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_of_the_real_alertmanager_opens_an_incident_and_an_escalated_one_is_a_page() {
-    run(root().join("tests/alertmanager/build").to_str().unwrap(), &[]);
+    prometheus::build();
     let stage = Stage::set_with("alerts", 1, |_| vec![("alerts".to_owned(), script())]).await;
     let rules = json!({"spec": {
         "alerts": [{"matchers": [{"name": "service", "op": "=~", "value": "count.r"}]}],

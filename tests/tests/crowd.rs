@@ -1,5 +1,5 @@
-//! The monitor under stress, on the installed controller: two hundred violations at once, and a Subject that is edited and
-//! deleted while its Incident runs. The systems are the tests' own.
+//! The monitor of the installed controller on systems of the tests' own: two hundred violations at once, a Subject that is
+//! edited and deleted while its Incident runs, and one whose readings a real Prometheus has.
 
 // Helpers of tests: outside a #[test] the lints do not know that.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -10,7 +10,7 @@ use crds::condition::find;
 use crds::{Incident, Subject};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use operator_tests::counter::{Counter, docker, try_docker};
-use operator_tests::{Cluster, TempNamespace, containers_of, phase, wait_until};
+use operator_tests::{Cluster, TempNamespace, containers_of, phase, prometheus, wait_until};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_mins(2);
@@ -28,9 +28,37 @@ impl System {
         Self { counter: Counter::up(&project, &label).await, label }
     }
 
+    /// A Prometheus more, which scrapes these once a second.
+    async fn prometheus(&self, service: &str, scrapes: &[&str]) {
+        let config = json!({"global": {"scrape_interval": "1s"},
+            "scrape_configs": [{"job_name": "all", "static_configs": [{"targets": scrapes}]}]});
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let (container, network) = (self.container(service), self.network());
+        let project = format!("com.docker.compose.project={}", self.counter.project);
+        let label = format!("com.docker.compose.service={service}");
+        let mut create = vec!["create", "--name", &container, "--label", &project, "--label", &label];
+        create.extend(["--label", &self.label, "--network", &network, "--network-alias", service]);
+        create.extend([prometheus::IMAGE, "prometheus", "--config.file=/tmp/prometheus.yml"]);
+        create.extend(["--storage.tsdb.path=/tmp/data"]);
+        docker(&create).await;
+        docker(&["cp", file.to_str().unwrap(), &format!("{container}:/tmp/prometheus.yml")]).await;
+        docker(&["start", &container]).await;
+    }
+
+    fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.counter.project)
+    }
+
+    fn network(&self) -> String {
+        format!("{}_default", self.counter.project)
+    }
+
     async fn down(self) {
-        docker(&["rm", "--force", &self.counter.container()]).await;
-        let network = format!("{}_default", self.counter.project);
+        let all = docker(&["ps", "--all", "--quiet", "--filter", &format!("label={}", self.label)]).await;
+        docker(&[&["rm", "--force"], all.lines().collect::<Vec<_>>().as_slice()].concat()).await;
+        let network = self.network();
         wait_until("nothing of ours holds the network", SOON, || async {
             try_docker(&["network", "rm", &network]).await.is_ok()
         })
@@ -175,5 +203,38 @@ async fn a_subject_edited_and_deleted_while_its_incident_runs_ends_orderly() {
     docker(&["unpause", &system.counter.container()]).await;
     namespace.remove().await;
     // Its observer has left the network with it.
+    system.down().await;
+}
+
+#[tokio::test]
+async fn what_a_real_prometheus_says_opens_an_incident() {
+    prometheus::build();
+    let system = System::up("metrics").await;
+    system.prometheus("node", &["node:9090"]).await;
+    system.prometheus("prometheus", &["prometheus:9090", "node:9090"]).await;
+    let namespace = Cluster::connect().await.namespace("metrics").await;
+    let server = "http://prometheus:9090";
+    let probes = json!([
+        {"name": "up", "interval": "1s", "prometheus": {"url": server, "query": "up"}},
+        {"name": "page", "interval": "1s",
+         "prometheus": {"url": format!("{server}/metrics"), "metrics": ["prometheus_build_info"]}},
+    ]);
+    let invariants = json!([
+        {"name": "target_down", "forEach": "probes.up.value", "key": "{{ item.labels.instance }}",
+         "violated": "item.value < 1.0", "message": "{{ key }} is not scraped"},
+        {"name": "another_program", "violated": "!probes.page.value['prometheus_build_info'].all(one, one.value == 1.0)"},
+    ]);
+    namespace.create::<Subject>("patient", &system.spec(&probes, &invariants)).await.unwrap();
+    until(&namespace, "patient", "healthy", is_healthy).await;
+
+    docker(&["kill", &system.container("node")]).await;
+    let incident = opened(&namespace).await.remove(0);
+    assert_eq!(incident.spec.title, "node:9090 is not scraped");
+    let violated = &incident.spec.origin.as_ref().unwrap().violated;
+    assert_eq!((violated.len(), violated[0].invariant.as_str()), (1, "target_down"));
+
+    docker(&["start", &system.container("node")]).await;
+    until(&namespace, "patient", "healthy again", is_healthy).await;
+    namespace.remove().await;
     system.down().await;
 }
