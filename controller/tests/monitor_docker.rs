@@ -202,6 +202,46 @@ async fn a_project_that_goes_finds_its_networks_free_and_one_that_comes_back_is_
     watching.abort();
 }
 
+// More than one thread: the networks are watched while compose runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn compose_takes_a_project_down_with_an_observer_on_its_networks() {
+    let project = Project::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    // Both need a moment to end, as programs do.
+    let serve = "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done";
+    let service = json!({"image": image(), "command": ["bash", "-c", serve], "networks": ["front", "back"]});
+    let compose = json!({"services": {"one": service, "two": service}, "networks": {"front": {}, "back": {}}});
+    std::fs::write(&file, compose.to_string()).unwrap();
+    let compose = |words: &[&str]| {
+        let at = ["compose", "--project-name", &project.name, "--file", file.to_str().unwrap()];
+        let output = std::process::Command::new("docker").args(at).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+        said
+    };
+    compose(&["up", "--detach"]);
+    let provider = project.provider();
+    let watching = {
+        let provider = provider.clone();
+        tokio::spawn(async move { provider.watch_projects().await })
+    };
+    let wanted = spec(&project, &uid(), &json!([{"name": "one", "interval": "1s", "tcp": {"address": "one:7000"}}]));
+    let standing = provider.ensure(&wanted).await.unwrap();
+    let networks = async || docker(&["inspect", "-f", "{{len .NetworkSettings.Networks}}", &standing.name]);
+    assert_eq!(networks().await, "2");
+
+    // A signal that a program takes without ending: it is looked at again.
+    docker(&["kill", "--signal", "INT", &format!("{}-one-1", project.name), &format!("{}-two-1", project.name)]);
+    until("off the networks, for who is told to end mostly does", async || networks().await == "0").await;
+    until("on them again", async || networks().await == "2").await;
+
+    let said = compose(&["down"]);
+    assert!(!said.contains("still in use"), "{said}");
+    assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &format!("name={}", project.name)]), "");
+    watching.abort();
+}
+
 /// A controller's monitor on the real engine, with a cluster in memory.
 struct Monitor {
     watch: Arc<Watch>,

@@ -4,11 +4,12 @@
 //! * `body`: what the container is; `gateway`: the one beside it; `exec`: the streams into them;
 //! * `standing`: what stands for a session already, and whose it is; `removal`: how it goes;
 //! * `networks`: coming and going with the subject; `walls`: what of them is open; `held`: who stands still meanwhile;
+//!   `told`: who of the subject is about to end;
 //! * `observer`: the container from which a subject is looked at;
 //! * `fault`: what a chapter of a demo does to a project, and how that is taken back;
 //! * `host_access`: which of the subject's containers are as good as the host.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
@@ -30,6 +31,7 @@ use crate::session::SessionId;
 use engine::{CallError, Engine, QUICK, SLOW};
 use exec::ExecDial;
 use held::Held;
+use told::Told;
 
 mod body;
 mod brake;
@@ -44,6 +46,7 @@ mod networks;
 mod observer;
 mod removal;
 mod standing;
+mod told;
 mod walls;
 
 /// Where the agent's image and our own have this binary.
@@ -64,6 +67,7 @@ pub struct DockerProvider {
     epoch: u64,
     patience: Patience,
     held: Arc<Held>,
+    told: Arc<Mutex<Told>>,
     /// Held by whoever is about to start a helper: of two that found it unbegun, the second finds it begun.
     starting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -81,6 +85,7 @@ impl DockerProvider {
             epoch: 1,
             patience: Patience::default(),
             held: Arc::default(),
+            told: Arc::default(),
             starting: Arc::default(),
         })
     }

@@ -76,15 +76,23 @@ pub struct Project {
 }
 
 impl Project {
-    pub fn up() -> Self {
-        let image = image();
+    /// One of which nothing is there yet.
+    pub fn new() -> Self {
         let name = format!("optest{:08x}", rand::random::<u32>());
         let networks = ["front", "back"].map(|network| format!("{name}_{network}"));
+        let installation = format!("test-{name}");
+        Self { name, networks, installation }
+    }
+
+    pub fn up() -> Self {
+        let image = image();
+        let project = Self::new();
+        let Self { name, networks, .. } = &project;
         let label = format!("com.docker.compose.project={name}");
-        for network in &networks {
+        for network in networks {
             docker(&["network", "create", "--label", &label, network]);
         }
-        let container = format!("{name}-web-1");
+        let container = project.container();
         docker(&[
             "run",
             "-d",
@@ -101,8 +109,7 @@ impl Project {
             "sleep",
             "600",
         ]);
-        let installation = format!("test-{name}");
-        Self { name, networks, installation }
+        project
     }
 
     pub fn container(&self) -> String {

@@ -1,8 +1,9 @@
 //! The subject's networks: which there are, and leaving them when the subject goes.
 //!
 //! `docker compose down` cannot remove a network on which our container stands. So it leaves when
-//! the last of the project's own containers has stopped, and comes back when one starts.
+//! the last of the project's own containers is [told to end](super::told) or has ended, and comes back when one starts.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::models::{
@@ -10,8 +11,10 @@ use bollard::models::{
 };
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::StreamExt as _;
+use tokio::time::{Instant, sleep_until};
 
 use super::engine::{CallError, QUICK};
+use super::told::Told;
 use super::{DockerProvider, names};
 use crate::sandbox::{NetworkRef, SandboxError};
 
@@ -55,7 +58,11 @@ impl DockerProvider {
         if ours.is_empty() {
             return Ok(0);
         }
-        let running = !self.containers(&[(names::COMPOSE_PROJECT, project)], false).await?.is_empty();
+        let theirs = self.containers(&[(names::COMPOSE_PROJECT, project)], false).await?;
+        let running = {
+            let told = self.told();
+            theirs.iter().any(|container| !told.is_ending(container.id.as_ref()))
+        };
         let networks = self.networks(project).await?;
         let mut changed = 0;
         for container in &ours {
@@ -144,7 +151,7 @@ impl DockerProvider {
         let mut filter = names::filter(&[]);
         filter.remove("label");
         filter.insert("type".into(), vec!["container".into()]);
-        filter.insert("event".into(), ["start", "die", "destroy"].map(str::to_owned).into());
+        filter.insert("event".into(), ["start", "kill", "die", "destroy"].map(str::to_owned).into());
         let client = self.engine.client()?;
         let mut events = client.events(Some(EventsOptionsBuilder::default().filters(&filter).build()));
         // What happened while nobody followed.
@@ -153,13 +160,29 @@ impl DockerProvider {
                 self.tend(project).await;
             }
         }
-        while let Some(event) = events.next().await {
+        loop {
+            let next = self.told().next();
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    let went_on = self.told().went_on(Instant::now());
+                    for project in went_on {
+                        self.tend(&project).await;
+                    }
+                    continue;
+                }
+            };
+            let Some(event) = event else { return Ok(()) };
             let event = event.map_err(|error| SandboxError::EngineUnavailable { reason: error.to_string() })?;
+            self.told().hear(&event, Instant::now());
             if let Some(project) = project_of(&event) {
                 self.tend(project).await;
             }
         }
-        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn tend(&self, project: &str) {
