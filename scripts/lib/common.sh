@@ -23,9 +23,13 @@ TARGET=${CARGO_TARGET_DIR:-$ROOT/target}/debug
 # compiled once for each, with other features every time. BINARIES in the environment names a folder of binaries that are
 # ready: then nothing is compiled that is to be found there.
 compile() { (cd "$ROOT" && cargo build --workspace "$@"); }
-# compile_product WHAT... : the same for what people use and what is measured, with our own largest crate optimised too. Tests
-# do without: it takes three times as long to compile.
-compile_product() { compile --config 'profile.dev.package.operator.opt-level=1' "$@"; }
+# compile_product WHAT... : the same for what people use and what is measured, with our own largest crate optimised too, and
+# without debug assertions (overflow is still checked). Tests do without: it takes three times as
+# long to compile.
+compile_product() {
+  local crate=profile.dev.package.operator
+  compile --config "$crate.opt-level=1" --config "$crate.debug-assertions=false" "$@"
+}
 
 # step WHAT COMMAND... : says what is done, runs it, says how long it took. The command's own output
 # goes to a log that is shown only when it fails (all of it live with VERBOSE=1).

@@ -229,7 +229,7 @@ async fn what_a_real_prometheus_says_opens_an_incident() {
 
     docker(&["kill", &system.container("node")]).await;
     let incident = opened(&namespace).await.remove(0);
-    assert_eq!(incident.spec.title, "node:9090 is not scraped");
+    assert_eq!(incident.spec.title, "target_down[node:9090]: node:9090 is not scraped");
     let violated = &incident.spec.origin.as_ref().unwrap().violated;
     assert_eq!((violated.len(), violated[0].invariant.as_str()), (1, "target_down"));
 

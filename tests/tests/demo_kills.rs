@@ -121,7 +121,11 @@ async fn is_killed_in_each_chapter(folder: &str, name: &str, incidents: usize) -
     }
     assert_eq!(killed, chapters.len());
     let opened = demo.incidents().await;
-    assert_eq!(opened.iter().map(phase).collect::<Vec<_>>(), vec!["Resolved"; incidents], "{name}: no more, and proven");
+    assert_eq!(
+        opened.iter().map(phase).collect::<Vec<_>>(),
+        vec!["Resolved"; incidents],
+        "{name}: no more, and proven"
+    );
     let starts = events.starts_of_helpers();
     assert!(starts.values().all(|times| *times == 1), "{name}: a helper was started twice: {starts:?}");
 
