@@ -36,6 +36,10 @@ pub fn context() -> Context<'static> {
 /// Compiles an expression. An error is a sentence with line and column.
 pub fn compile(source: &str) -> Result<Program, String> {
     match catch_unwind(|| Program::compile(source)) {
+        // Beside an expression there are texts with expressions in them, and one is easily taken for the other.
+        Ok(Err(errors)) if source.contains("{{") => {
+            Err(format!("{} (this is an expression and no text: it stands without `{{{{ }}}}`)", mistake(&errors)))
+        }
         Ok(compiled) => compiled.map_err(|errors| mistake(&errors)),
         Err(_) => Err("the expression cannot be read".into()),
     }

@@ -220,7 +220,7 @@ async fn what_a_real_prometheus_says_opens_an_incident() {
          "prometheus": {"url": format!("{server}/metrics"), "metrics": ["prometheus_build_info"]}},
     ]);
     let invariants = json!([
-        {"name": "target_down", "forEach": "probes.up.value", "key": "{{ item.labels.instance }}",
+        {"name": "target_down", "forEach": "probes.up.value", "key": "item.labels.instance",
          "violated": "item.value < 1.0", "message": "{{ key }} is not scraped"},
         {"name": "another_program", "violated": "!probes.page.value['prometheus_build_info'].all(one, one.value == 1.0)"},
     ]);

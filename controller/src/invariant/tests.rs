@@ -284,6 +284,10 @@ fn each_mistake_has_its_place_and_its_sentence() {
             "key (x): a key tells the elements of forEach apart, and there is no forEach",
         ),
         (
+            json!({"name": "x", "forEach": "probes.web", "key": "{{ key }}", "violated": "!item.ok"}),
+            "this is an expression and no text: it stands without `{{ }}`",
+        ),
+        (
             json!({"name": "x", "violated": "probes.db.ok", "message": "{{ probes.db.ok"}),
             "message (x): `{{` is not closed by `}}`",
         ),
