@@ -1,10 +1,10 @@
-//! Keeps the queue in order, a few times a second at most, for all that ask.
+//! Keeps the queue in order for all that ask, at once where few wait, and a few times a second where many do.
 //!
 //! A thousand Incidents that come at once would otherwise each walk all others. Here one task walks them, when
 //! something changed, and wakes those for whom that means something.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::queue::{Line, Turn, Waiting};
 use crate::context::Context;
 
-/// Between two orders.
-const EVERY: Duration = Duration::from_millis(250);
+/// Between two orders: so many times what one took …
+const PAUSE: u32 = 50;
+/// … but at least so long, that what comes together is one order …
+const SHORTEST: Duration = Duration::from_millis(2);
+/// … and at most so long.
+const LONGEST: Duration = Duration::from_millis(250);
 /// Should a change be missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -59,12 +63,19 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
             () = context.dispatch.stale.notified() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+        let began = Instant::now();
         let line = context.line();
         context.metrics.waiting.set(i64::try_from(line.len()).unwrap_or(i64::MAX));
         let (before, now) = context.dispatch.replace(line);
         context.engine.wake(now.news(&before));
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(pause(began.elapsed())).await;
     }
+}
+
+/// How long nothing is ordered behind an order that took so long: a fiftieth of the time at most goes into orders, and an
+/// Incident that comes right behind another one's end hardly waits.
+fn pause(took: Duration) -> Duration {
+    (took * PAUSE).clamp(SHORTEST, LONGEST)
 }
 
 #[cfg(test)]
@@ -76,6 +87,13 @@ mod tests {
     use kube::runtime::reflector::ObjectRef;
 
     use super::*;
+
+    #[test]
+    fn a_long_line_is_ordered_less_often() {
+        assert_eq!(pause(Duration::ZERO), SHORTEST);
+        assert_eq!(pause(Duration::from_millis(1)), Duration::from_millis(50));
+        assert_eq!(pause(Duration::from_secs(1)), LONGEST);
+    }
 
     #[tokio::test]
     async fn who_is_not_known_asks_for_a_new_order_once() {
