@@ -210,11 +210,11 @@ impl Look {
                 30..=37 => self.ink = colour(code - 30),
                 90..=97 => self.ink = colour(code - 90 + 8),
                 39 => self.ink = None,
-                40..=47 => self.paper = PAPERS.get(usize::from(code - 40)).map(|&colour| colour.to_owned()),
-                100..=107 => self.paper = colour(code - 100 + 8),
+                40..=47 => self.paper = paper(code - 40),
+                100..=107 => self.paper = paper(code - 100 + 8),
                 49 => self.paper = None,
-                38 => self.ink = wide_colour(&mut codes),
-                48 => self.paper = wide_colour(&mut codes),
+                38 => self.ink = wide_colour(&mut codes, colour),
+                48 => self.paper = wide_colour(&mut codes, paper),
                 _ => {}
             }
         }
@@ -225,11 +225,15 @@ fn colour(index: u8) -> Option<String> {
     COLOURS.get(usize::from(index)).map(|&colour| colour.to_owned())
 }
 
-/// One of 256, or of all.
-fn wide_colour(codes: &mut impl Iterator<Item = u8>) -> Option<String> {
+fn paper(index: u8) -> Option<String> {
+    PAPERS.get(usize::from(index)).map(|&colour| colour.to_owned()).or_else(|| colour(index))
+}
+
+/// One of 256, or of all; the first sixteen as `named` has them.
+fn wide_colour(codes: &mut impl Iterator<Item = u8>, named: fn(u8) -> Option<String>) -> Option<String> {
     match codes.next()? {
         5 => match codes.next()? {
-            index @ 0..=15 => colour(index),
+            index @ 0..=15 => named(index),
             index @ 16..=231 => {
                 let step = |value: u8| if value == 0 { 0 } else { 55 + value * 40 };
                 let index = index - 16;
@@ -256,6 +260,15 @@ mod tests {
         let shown: Vec<_> = runs.iter().map(|run| (run.column, run.cells, run.text.as_str())).collect();
         assert_eq!(shown, [(0, 1, "a"), (1, 2, "bc"), (3, 1, " "), (4, 3, "界x")]);
         assert_eq!(runs[1].look.ink.as_deref(), Some(COLOURS[1]));
+    }
+
+    #[test]
+    fn what_stands_behind_a_text_is_darker_however_it_is_said() {
+        for sequence in ["44", "48;5;4"] {
+            let mut look = Look::default();
+            look.apply(sequence);
+            assert_eq!(look.paper.as_deref(), Some(PAPERS[4]), "{sequence}");
+        }
     }
 
     #[test]

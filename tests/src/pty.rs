@@ -56,6 +56,7 @@ impl Pty {
     ///
     /// # Panics
     /// When it has not in time: with what it wrote.
+    #[must_use]
     pub fn until(&self, texts: &[&str], limit: Duration) -> Instant {
         let begun = Instant::now();
         let mut all = Vec::new();

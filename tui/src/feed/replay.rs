@@ -80,8 +80,8 @@ impl Unread {
         while let Some(line) = next(&mut self.rest, &self.path)? {
             lines.push(line);
         }
-        let shelf = Shelf::of(&mut lines);
-        Ok((lines, shelf))
+        let served = Shelf::of(&mut lines);
+        Ok((lines, served))
     }
 }
 
@@ -109,8 +109,8 @@ impl ReplayFeed {
     pub fn open(path: &Path, speed: f64) -> Result<Self, ReplayError> {
         let unread = Unread::open(path)?;
         let began = unread.first.at;
-        let (wishes, wished) = mpsc::unbounded_channel();
-        let beginning = Mutex::new(Some((unread, wished)));
+        let (wishes, asked) = mpsc::unbounded_channel();
+        let beginning = Mutex::new(Some((unread, asked)));
         Ok(Self { began, speed, started: Arc::default(), wishes, beginning })
     }
 
@@ -138,12 +138,12 @@ impl Feed for ReplayFeed {
         let (began, speed, started, clock) = (self.began, self.speed, self.started.clone(), self.clock());
         tokio::spawn(async move {
             let read = tokio::task::spawn_blocking(|| unread.read().map_err(|error| error.to_string())).await;
-            let (lines, shelf) = match read.unwrap_or_else(|error| Err(error.to_string())) {
+            let (lines, served) = match read.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(read) => read,
                 Err(why) => return outlet.message(Msg::Failed(why)).await,
             };
             let start = *started.get_or_init(Instant::now);
-            tokio::spawn(answer(wishes, Arc::new(shelf), clock, outlet.clone()));
+            tokio::spawn(answer(wishes, Arc::new(served), clock, outlet.clone()));
             tell(lines, began, start, speed, &outlet).await
         });
     }

@@ -110,6 +110,15 @@ fn rows() {
 }
 
 #[test]
+fn a_title_that_is_cut_says_so() {
+    let title = format!("a window holds {} units", "5077".repeat(20));
+    let mut bench = Bench::new(&ALL).listed(vec![incident("inc-1", "shop", &json!({"spec": {"title": title}}))]);
+    let screen = bench.screen((80, 24));
+    let line = screen.lines().find(|line| line.contains("a window holds")).unwrap();
+    assert!(line.trim_end_matches([' ', '"']).ends_with('…'), "{line}");
+}
+
+#[test]
 fn rows_of_one_namespace() {
     let mut bench = bench();
     bench.model.settings.scope = Scope::Namespace("shop".to_owned());

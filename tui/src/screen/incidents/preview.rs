@@ -48,7 +48,14 @@ pub(super) fn draw(ctx: &Ctx, incident: &Incident, frame: &mut Frame, area: Rect
     let room = usize::from(area.height.saturating_sub(1)).saturating_sub(lines.len());
     lines.extend(recent(ctx, incident, room));
     for (y, parts) in (area.y + 1..area.bottom()).zip(lines) {
-        let spans: Vec<Span> = parts.into_iter().map(|(part, role)| Span::styled(part, style(role))).collect();
+        // What is cut says so: a number without its last digits is another number.
+        let mut room = width;
+        let spans = parts.into_iter().map(|(part, role)| {
+            let part = text::end(&part, room, settings.glyphs.more);
+            room -= text::width(&part);
+            Span::styled(part, style(role))
+        });
+        let spans: Vec<Span> = spans.collect();
         frame.render_widget(Line::from(spans), Rect::new(area.x + 1, y, area.width.saturating_sub(2), 1));
     }
 }
