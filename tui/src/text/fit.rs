@@ -55,13 +55,17 @@ pub fn pad(text: &str, columns: usize) -> String {
 pub fn chop(text: &str, columns: usize) -> Vec<String> {
     let (mut rest, mut lines) = (text, Vec::new());
     while !rest.is_empty() {
-        let (start, _) = take(rest, columns.max(1));
-        // One character may be wider than the place.
-        let start = if start.is_empty() { rest.graphemes(true).next().unwrap_or(rest) } else { start };
+        let start = piece(rest, columns);
         lines.push(start.to_owned());
         rest = &rest[start.len()..];
     }
     lines
+}
+
+/// The beginning that fits, or one cluster that is wider than the place.
+fn piece(text: &str, columns: usize) -> &str {
+    let (start, _) = take(text, columns);
+    if start.is_empty() { text.graphemes(true).next().unwrap_or(text) } else { start }
 }
 
 /// The text in lines of at most `columns`, broken between words where that is possible. Line ends stay. At most
@@ -84,8 +88,8 @@ pub fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
             }
             let mut word = word;
             while width(word.trim_end()) > columns {
-                let (start, _) = take(word, columns);
-                if start.is_empty() {
+                let start = piece(word, columns);
+                if start.len() >= word.trim_end().len() {
                     break;
                 }
                 lines.push(start.to_owned());
@@ -135,6 +139,9 @@ mod tests {
         assert_eq!(wrap("a b c d", 1, 2), ["a", "b"]);
         assert_eq!(chop("a b漢c", 3), ["a b", "漢c"]);
         assert_eq!(chop("漢字", 1), ["漢", "字"]);
+        // One cluster of three columns, and what follows it.
+        assert_eq!(wrap("\u{16fe0}\u{d82}0 a", 2, 9), ["\u{16fe0}\u{d82}", "0", "a"]);
+        assert_eq!(wrap("漢 a", 1, 9), ["漢", "a"]);
     }
 
     proptest! {
